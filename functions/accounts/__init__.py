@@ -1,0 +1,1 @@
+"""Accounts: opening the service, money in, and the journal."""

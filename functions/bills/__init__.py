@@ -1,0 +1,1 @@
+"""Reading usage and bills."""

@@ -1,0 +1,182 @@
+"""What the routes for usage and bills answer (contract, Metering and Bills). Yuan as text, quantities as integers."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from aws_platform.api import Shown
+
+Mode = Literal["prepaid", "postpaid"]
+TransactionTypeShown = Literal[
+    "prepay_purchase",
+    "prepay_refund",
+    "postpay_daily",
+    "postpay_monthly",
+    "precision_difference",
+    "adjustment",
+]
+
+
+class UsageRow(Shown):
+    """Calls of one value of the dimension. Day and tag are named where the row has just one of them."""
+
+    day: date | None
+    tag: str | None
+    sub_account: str | None = None
+    interface: str | None = None
+    result_code: str | None = None
+    calls: int
+    """Calls whose result is charged."""
+    not_chargeable: int
+    free: int | None = None
+    paid: int | None = None
+    postpaid: int | None = None
+    uncovered: int | None = None
+
+
+class UsageShown(Shown):
+    """A page of usage."""
+
+    items: list[UsageRow]
+    next_cursor: str | None
+
+
+class Payment(Shown):
+    """Which money paid."""
+
+    cash: str
+    income_transfer: str
+    gift: str
+    voucher: str
+
+
+class TotalsShown(Payment):
+    """Sums over all pages."""
+
+    original_cost: str
+    total_cost: str
+    precision_difference: str | None = None
+    """By usage date: deducted less the sum of the details (D15)."""
+
+
+class ResourceRow(Payment):
+    """What was deducted for one resource, run and usage day (or month), to the fen."""
+
+    resource_id: str
+    alias: str | None
+    payer: str
+    product: str
+    sub_product: str | None
+    tag: str | None
+    project: str
+    region: str
+    billing_mode: Mode
+    transaction_type: TransactionTypeShown
+    bill_id: str
+    order_id: str | None
+    charged_at: datetime
+    usage_start: datetime
+    usage_end: datetime
+    original_cost: str | None
+    discount_rate: str | None
+    total_cost: str
+
+
+class ResourcesShown(Shown):
+    """A page of resource charges."""
+
+    items: list[ResourceRow]
+    totals: TotalsShown
+    next_cursor: str | None
+
+
+class LineShown(Shown):
+    """What a fee is made of."""
+
+    list_price: str | None
+    unit_price: str | None
+    price_unit: str | None
+    discount_rate: str | None
+    raw_quantity: int
+    deducted_quantity: int
+    uncovered_quantity: int
+    quantity: int
+    original_cost: str | None
+    total_cost: str
+    formula: str
+
+
+class DetailRow(LineShown, Payment):
+    """One fee, to 8 decimals."""
+
+    transaction_id: str
+    resource_id: str | None
+    alias: str | None
+    payer: str
+    product: str
+    sub_product: str | None
+    tag: str | None
+    project: str
+    region: str
+    billing_mode: Mode
+    transaction_type: TransactionTypeShown
+    bill_id: str
+    order_id: str | None
+    charged_at: datetime
+    usage_day: date | None
+    usage_start: datetime
+    usage_end: datetime
+
+
+class DetailsShown(Shown):
+    """A page of fees."""
+
+    items: list[DetailRow]
+    totals: TotalsShown
+    next_cursor: str | None
+
+
+class PreviewRow(LineShown):
+    """A fee as it would be charged now."""
+
+    resource_id: str
+    alias: str | None
+    payer: str
+    product: str
+    sub_product: str | None
+    tag: str
+    project: str
+    region: str
+    billing_mode: Mode
+    transaction_type: TransactionTypeShown
+    usage_day: date | None
+    usage_start: datetime
+    usage_end: datetime
+
+
+class PreviewShown(Shown):
+    """The open period; `total_cost` is what would be deducted."""
+
+    as_of: datetime
+    items: list[PreviewRow]
+    total_cost: str
+
+
+class JournalEntryShown(Shown):
+    """One movement of one fund; `balance_after` is what that fund then holds."""
+
+    entry_id: str
+    occurred_at: datetime
+    kind: Literal["top_up", "settlement"]
+    fund: Literal["cash", "gift", "income_transfer"]
+    amount: str
+    balance_after: str
+    reference: str
+
+
+class JournalShown(Shown):
+    """A page of the journal."""
+
+    items: list[JournalEntryShown]
+    next_cursor: str | None

@@ -1,0 +1,44 @@
+"""The open period as it would be charged now: the settlement's own computation, without the money."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_platform.due import read_due
+from aws_platform.pending import TRANSACTION_TYPES, cycle_of, pending_charges, together
+from bills import rows
+from rating import money
+from rating.civil import rfc3339
+from rating.schedule import FAR_AHEAD
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from aws_platform.settings import Settings
+    from rating.catalog import Catalog
+
+
+def preview(
+    dynamodb: DynamoDBClient, settings: Settings, catalog: Catalog, account_id: str, now: datetime
+) -> dict[str, Any]:
+    """Every line that no bill holds yet, today's usage included, and what would be deducted."""
+    due = read_due(dynamodb, settings.usage_table, settings.ledger_table, account_id, FAR_AHEAD)
+    items: list[dict[str, Any]] = []
+    total = money.ZERO
+    for usage in together(due.account, due.days) if due else ():
+        pending = pending_charges(dynamodb, settings, catalog, due.account, usage)  # type: ignore[union-attr]
+        kind = TRANSACTION_TYPES[cycle_of(due.account)].value  # type: ignore[union-attr]
+        for charge in pending.charges:
+            total += charge.amount
+            items += [
+                {
+                    **rows.common_fields(account_id, line.tag, catalog),
+                    "transaction_type": kind,
+                    "usage_day": line.first_day.isoformat() if line.first_day == line.last_day else None,
+                    **rows.period(line.first_day, line.last_day),
+                    **rows.show_line(line),
+                }
+                for line in charge.lines
+            ]
+    return {"as_of": rfc3339(now), "items": items, "total_cost": money.yuan(total)}

@@ -1,0 +1,1 @@
+"""The public face: catalog, OpenAPI document, health."""

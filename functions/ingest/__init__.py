@@ -1,0 +1,1 @@
+"""Metering ingest: usage events from the API and from the queue."""

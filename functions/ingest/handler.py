@@ -1,0 +1,180 @@
+"""Metering ingest: POST /v1/usage, and the queue for producers inside AWS. One use case behind both doors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.logging import Logger
+
+from aws_platform import clients, clock, problems
+from aws_platform.access import Access, check_scope
+from aws_platform.buckets import BucketStore, Outcome
+from aws_platform.directory import Directory
+from aws_platform.edge import media_type, raw_body
+from aws_platform.failures import is_temporary
+from aws_platform.problems import FieldError, Problem
+from aws_platform.settings import Settings
+from ingest.events import (
+    MAX_BYTES,
+    MAX_EVENTS,
+    MalformedBodyError,
+    TooManyEventsError,
+    WrongShapeError,
+    parse_body,
+    write_body,
+)
+from ingest.record_usage import Report, in_turn, record_usage
+from rating.catalog import Catalog, load
+
+BATCH = "application/cloudevents-batch+json"
+SINGLE = "application/cloudevents+json"
+_SIDE_BY_SIDE = 8
+"""Stores under way at once; each waits for DynamoDB most of its time."""
+
+logger = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What a process keeps between invocations."""
+
+    settings: Settings
+    catalog: Catalog
+    directory: Directory
+    buckets: BucketStore
+    pool: ThreadPoolExecutor
+
+    def take(self, values: list[object]) -> Report:
+        """Record a batch. Raises TryAgainError."""
+        return record_usage(
+            values,
+            clock.now(self.settings, clients.dynamodb()),
+            catalog=self.catalog,
+            directory=self.directory,
+            buckets=self.buckets,
+            run=self._run,
+        )
+
+    def _run(self, stores: Iterable[Callable[[], list[Outcome]]]) -> Iterable[list[Outcome]]:
+        listed = list(stores)
+        if len(listed) <= 1:
+            return in_turn(listed)
+        return list(self.pool.map(lambda store: store(), listed))
+
+
+@cache
+def meter() -> Meter:
+    """Made once, with the first invocation."""
+    settings = Settings.from_environment()
+    reads, writes = clients.dynamodb(), clients.dynamodb_once()
+    return Meter(
+        settings,
+        load(),
+        Directory(reads, writes, settings.usage_table, settings.ledger_table),
+        BucketStore(reads, writes, settings.usage_table),
+        ThreadPoolExecutor(_SIDE_BY_SIDE),
+    )
+
+
+def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """Take a request, or the messages of the queue."""
+    if "Records" in event:
+        return _handle_queue(event["Records"])
+    return _handle_request(event)
+
+
+def _handle_request(event: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        check_scope(event, Access.METERING)
+        report = meter().take(_values(event))
+    except Problem as problem:
+        logger.info("usage refused", code=problem.code)
+        return problem.response()
+    except Exception as error:
+        logger.exception("usage failed")
+        return (problems.try_again() if is_temporary(error) else problems.internal_error()).response()
+    _log(report)
+    return {
+        "statusCode": int(HTTPStatus.OK),
+        "headers": {"content-type": "application/json"},
+        "body": json.dumps(_shown(report), ensure_ascii=False, separators=(",", ":")),
+        "isBase64Encoded": False,
+    }
+
+
+def _values(event: Mapping[str, Any]) -> list[object]:
+    """The values in the body that should be events. Raises Problem 400, 413, 415 or 422."""
+    kind = media_type(event)
+    if kind not in {BATCH, SINGLE}:
+        raise problems.unsupported_media_type(f"{BATCH} or {SINGLE}")
+    raw = raw_body(event)
+    if len(raw) > MAX_BYTES:
+        raise problems.body_too_large(f"a batch may have {MAX_BYTES} bytes")
+    try:
+        return parse_body(raw, batch=kind == BATCH)
+    except MalformedBodyError as error:
+        raise problems.malformed_body() from error
+    except WrongShapeError as error:
+        wanted = "an array of events" if kind == BATCH else "an event"
+        raise problems.invalid_request(FieldError("body", f"must be {wanted}")) from error
+    except TooManyEventsError as error:
+        raise problems.body_too_large(f"a batch may have {MAX_EVENTS} events") from error
+
+
+def _handle_queue(messages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Take one batch a message. What cannot be taken is put aside, where an alarm sees it: nobody hears an answer."""
+    failed = []
+    for message in messages:
+        try:
+            body = message["body"]
+            values = parse_body(body, batch=not body.lstrip().startswith("{"))
+            report = meter().take(values)
+            if report.errors:
+                _put_aside(values, report)
+            _log(report, message_id=message["messageId"])
+        except Exception:
+            logger.exception("message not taken", message_id=message["messageId"])
+            failed.append({"itemIdentifier": message["messageId"]})
+    return {"batchItemFailures": failed}
+
+
+def _put_aside(values: list[object], report: Report) -> None:
+    """Send the refused events to the dead-letter queue, as a batch that can be sent again once it is mended."""
+    codes = sorted({problem.code for problem in report.errors})
+    clients.sqs().send_message(
+        QueueUrl=meter().settings.usage_dead_letter_queue_url,
+        MessageBody=write_body([values[problem.index] for problem in report.errors]),
+        MessageAttributes={"codes": {"DataType": "String", "StringValue": ",".join(codes)}},
+    )
+
+
+def _shown(report: Report) -> dict[str, Any]:
+    return {
+        "accepted": report.accepted,
+        "duplicate": report.duplicate,
+        "conflict": report.conflict,
+        "not_chargeable": report.not_chargeable,
+        "rejected": report.rejected,
+        "errors": [
+            {"index": problem.index, "id": problem.event_id, "code": problem.code, "detail": problem.detail}
+            for problem in report.errors
+        ],
+    }
+
+
+def _log(report: Report, message_id: str | None = None) -> None:
+    logger.info(
+        "usage taken",
+        message_id=message_id,
+        accepted=report.accepted,
+        duplicate=report.duplicate,
+        conflict=report.conflict,
+        not_chargeable=report.not_chargeable,
+        rejected=report.rejected,
+    )

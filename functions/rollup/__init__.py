@@ -1,0 +1,1 @@
+"""Rollup: live totals from the stream of the usage table."""

@@ -1,0 +1,1 @@
+"""Settlement: the plan of a run, and the worker that settles one account."""

@@ -1,0 +1,92 @@
+"""The plan of a run: which accounts have something due, one message each (D3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+
+from aws_platform import clients, clock, failures, keys
+from aws_platform.ledger import query_all
+from aws_platform.settings import Settings
+from rating.schedule import begun_run_day
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+logger = Logger()
+_BATCH = 10
+_DUE_INDEX = "DueIndex"
+
+
+def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """Plan a run, or with `{"task": "check"}` only say how many accounts are not settled yet.
+
+    Planning again is harmless: an account that is settled is not due any more.
+    """
+    settings, dynamodb = Settings.from_environment(), clients.dynamodb()
+    run_day = begun_run_day(clock.now(settings, dynamodb))
+    accounts = due_accounts(dynamodb, settings, run_day)
+    if event.get("task") == "check":
+        unsettled = sum(1 for _ in accounts)
+        _publish(unsettled)
+        logger.info("run checked", run_day=run_day.isoformat(), unsettled=unsettled)
+        return {"unsettled": unsettled}
+    queued = queue_accounts(clients.sqs(), settings.settlement_queue_url, accounts)
+    logger.info("run planned", run_day=run_day.isoformat(), accounts=queued)
+    return {"queued": queued}
+
+
+def due_accounts(dynamodb: DynamoDBClient, settings: Settings, run_day: date) -> Iterator[str]:
+    """The accounts with usage to settle or a month to close, each once: read from the due-indexes alone."""
+    for shard in keys.all_shards():
+        seen: set[str] = set()
+        for table in (settings.usage_table, settings.ledger_table):
+            for item in query_all(
+                dynamodb,
+                TableName=table,
+                IndexName=_DUE_INDEX,
+                KeyConditionExpression="due_pk = :pk AND due_sk < :after",
+                ExpressionAttributeValues={
+                    ":pk": {"S": shard},
+                    ":after": {"S": (run_day + timedelta(days=1)).isoformat()},
+                },
+                ProjectionExpression="due_sk",
+            ):
+                account_id = item["due_sk"]["S"].split("#")[1]
+                if account_id not in seen:
+                    seen.add(account_id)
+                    yield account_id
+
+
+def queue_accounts(sqs: SQSClient, queue_url: str, accounts: Iterable[str]) -> int:
+    """Send one message an account. Raises TryAgainError where the queue kept refusing some."""
+    queued = 0
+    for group in batched(accounts, _BATCH, strict=False):
+        entries = [
+            {"Id": str(number), "MessageBody": json.dumps({"account_id": account_id})}
+            for number, account_id in enumerate(group)
+        ]
+        for _ in failures.attempts():
+            answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)  # type: ignore[arg-type]
+            refused = {failure["Id"] for failure in answer.get("Failed", [])}
+            entries = [entry for entry in entries if entry["Id"] in refused]
+            if not entries:
+                break
+        else:
+            msg = "the settlement queue refuses messages"
+            raise failures.TryAgainError(msg)
+        queued += len(group)
+    return queued
+
+
+def _publish(unsettled: int) -> None:
+    metrics = Metrics(namespace="Zhangben", service="settlement")
+    metrics.add_metric(name="UnsettledAccounts", unit=MetricUnit.Count, value=unsettled)
+    metrics.flush_metrics()

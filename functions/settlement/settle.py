@@ -1,0 +1,215 @@
+"""The worker: settles what is due of one account, oldest first, one transaction a bill (D3, D4, D15, D19)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.logging import Logger
+
+from aws_platform import bills, clients, clock, failures, keys, live
+from aws_platform.accounts import account_put
+from aws_platform.due import Due, DueMonth, read_due
+from aws_platform.ledger import OutdatedError, journal_put, transact
+from aws_platform.pending import TRANSACTION_TYPES, Pending, Usage, cycle_of, pending_charges, together
+from aws_platform.settings import Settings
+from rating import money
+from rating.account import Account
+from rating.bill import Bill, CountedSegment, billed
+from rating.catalog import Catalog, load
+from rating.civil import business_instant, day_of, month_of
+from rating.funds import settle
+from rating.schedule import begun_run_day
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+logger = Logger()
+
+
+def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """Settle one account a message. What fails is delivered again, and in the end put aside with an alarm."""
+    settings, dynamodb = Settings.from_environment(), clients.dynamodb()
+    worker = Worker(dynamodb, settings, load())
+    failed = []
+    for record in event["Records"]:
+        account_id = None
+        try:
+            account_id = json.loads(record["body"])["account_id"]
+            issued = worker.settle_account(account_id, clock.now(settings, dynamodb))
+        except Exception:
+            logger.exception("settlement failed", account_id=account_id, message_id=record["messageId"])
+            failed.append({"itemIdentifier": record["messageId"]})
+        else:
+            logger.info("account settled", account_id=account_id, bills=[bill.bill_id for bill in issued])
+    return {"batchItemFailures": failed}
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Settles accounts. Any number may try the same one at once: one wins, the others find nothing to do."""
+
+    dynamodb: DynamoDBClient
+    settings: Settings
+    catalog: Catalog
+
+    def settle_account(self, account_id: str, now: datetime) -> list[Bill]:
+        """Settle all that runs up to `now` have to settle, and say which bills this call issued.
+
+        Raises TryAgainError when other workers contended for too long.
+        """
+        now = business_instant(now)
+        issued: list[Bill] = []
+        for _ in failures.attempts():
+            due = read_due(
+                self.dynamodb,
+                self.settings.usage_table,
+                self.settings.ledger_table,
+                account_id,
+                begun_run_day(now),
+            )
+            if due is None:
+                return issued
+            try:
+                issued += self._settle(due, now)
+            except (OutdatedError, failures.TryAgainError):
+                continue
+            return issued
+        msg = "too many writers for one account"
+        raise failures.TryAgainError(msg)
+
+    def _settle(self, due: Due, now: datetime) -> list[Bill]:
+        issued: list[Bill] = []
+        account = due.account
+        for usage in together(account, due.days):
+            account, bill = self._settle_usage(account, usage, now)
+            issued += [bill] if bill else []
+        for month in due.months:
+            account, bill = self._close_month(account, month, now)
+            issued.append(bill)
+        return issued
+
+    def _settle_usage(self, account: Account, usage: Usage, now: datetime) -> tuple[Account, Bill | None]:
+        """Bill usage that no bill holds yet, if there is any, and take its days off the due-index."""
+        pending = pending_charges(self.dynamodb, self.settings, self.catalog, account, usage)
+        bill = None
+        if pending.charges:
+            account, bill = self._issue(account, pending, now)
+        else:
+            self._forget_days(account, usage)
+        self._tidy(account, pending)
+        return account, bill
+
+    def _issue(self, account: Account, pending: Pending, now: datetime) -> tuple[Account, Bill]:
+        """Deduct the charges and issue their bill, in one transaction."""
+        table, usage = self.settings.ledger_table, pending.usage
+        settled = settle(account.funds, [charge.amount for charge in pending.charges])
+        after = replace(
+            account.with_funds(settled.funds, now),
+            settled_through=max(filter(None, (account.settled_through, usage.last_day))),
+            version=account.version + 1,
+        )
+        bill = Bill(
+            bill_id=f"{usage.first_day:%Y%m%d}-{after.version}",
+            transaction_type=TRANSACTION_TYPES[cycle_of(account)],
+            charged_at=now,
+            charge_month=month_of(day_of(now)),
+            first_day=usage.first_day,
+            last_day=usage.last_day,
+            charges=billed(pending.charges, settled.shares),
+            counted=tuple(CountedSegment(segment.start, segment.end, calls) for segment, calls in pending.fresh),
+        )
+        items = [
+            account_put(table, account, after),
+            bills.bill_put(table, account.account_id, bill),
+            bills.month_update(table, account.account_id, keys.shard_of(account.account_id), bill),
+            *self._day_updates(account, usage),
+        ]
+        if settled.movements:
+            items.append(journal_put(table, after, now, "settlement", bill.bill_id, settled.movements))
+        transact(self.dynamodb, items)
+        return after, bill
+
+    def _day_updates(self, account: Account, usage: Usage) -> list[dict[str, Any]]:
+        """The transaction items that take the days off the due-index."""
+        return [
+            {
+                "Update": {
+                    "TableName": self.settings.usage_table,
+                    "Key": {
+                        "pk": {"S": keys.usage_account(account.account_id)},
+                        "sk": {"S": keys.day_item(due.day)},
+                    },
+                    "UpdateExpression": "REMOVE due_pk, due_sk",
+                }
+            }
+            for due in usage.days
+            if due.has_item
+        ]
+
+    def _forget_days(self, account: Account, usage: Usage) -> None:
+        """Nothing to charge: the days only leave the due-index."""
+        items = self._day_updates(account, usage)
+        if items:
+            transact(self.dynamodb, items)
+
+    def _tidy(self, account: Account, pending: Pending) -> None:
+        """Keep the counted totals for views, then remove the late marks that nobody has raised since."""
+        for day, count in pending.counts.items():
+            live.put_day(
+                self.dynamodb,
+                self.settings.live_table,
+                account.account_id,
+                day,
+                count.dimensions,
+                live.expiry(day, sandbox=self.settings.sandbox),
+            )
+        for due in pending.usage.days:
+            if due.raised is not None:
+                self._remove_mark(account, due.day, due.raised)
+
+    def _remove_mark(self, account: Account, day: date, raised: int) -> None:
+        """Remove a late mark, unless usage has arrived since it was read: that is for the next run."""
+        try:
+            self.dynamodb.delete_item(
+                TableName=self.settings.usage_table,
+                Key={
+                    "pk": {"S": keys.usage_account(account.account_id)},
+                    "sk": {"S": keys.late_mark(day)},
+                },
+                ConditionExpression="attribute_not_exists(pk) OR raised = :raised",
+                ExpressionAttributeValues={":raised": {"N": str(raised)}},
+            )
+        except Exception as error:
+            if not failures.is_condition_failure(error):
+                raise
+
+    def _close_month(self, account: Account, month: DueMonth, now: datetime) -> tuple[Account, Bill]:
+        """Issue the precision row of a month of charges that is over (D15)."""
+        table = self.settings.ledger_table
+        after = replace(account, version=account.version + 1)
+        bill = bills.precision_bill(month.month, month.deducted, month.details, now)
+        close = {
+            "Update": {
+                "TableName": table,
+                "Key": {
+                    "pk": {"S": keys.ledger(account.account_id)},
+                    "sk": {"S": keys.month_item(month.month)},
+                },
+                "UpdateExpression": "SET closed = :now REMOVE due_pk, due_sk",
+                "ConditionExpression": "attribute_not_exists(closed) AND details = :details AND deducted = :deducted",
+                "ExpressionAttributeValues": {
+                    ":now": {"S": now.isoformat()},
+                    ":details": {"N": money.detail(month.details)},
+                    ":deducted": {"N": money.yuan(month.deducted)},
+                },
+            }
+        }
+        transact(
+            self.dynamodb,
+            [account_put(table, account, after), bills.bill_put(table, account.account_id, bill), close],
+        )
+        return after, bill

@@ -1,0 +1,1 @@
+"""Everything that touches AWS: tables, queues, clock and the plumbing of the API."""

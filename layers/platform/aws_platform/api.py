@@ -1,0 +1,207 @@
+"""The API edge: routes with their access, checks in the contract's order, answers whose bytes are fixed once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.logging import Logger
+from pydantic import BaseModel, ConfigDict
+
+from aws_platform import clients, clock, problems
+from aws_platform.access import Access, Principal, check_account, check_scope
+from aws_platform.edge import media_type, raw_body, strict_json
+from aws_platform.failures import is_temporary
+from aws_platform.problems import FieldError, Problem
+from aws_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+
+    from rating.account import Account
+
+JSON = "application/json"
+MAX_BODY_BYTES = 256 * 1024
+"""Far beyond any request but a usage batch."""
+_BODY_METHODS = {"POST", "PUT", "PATCH"}
+
+logger = Logger()
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are errors, and nothing is converted from another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Shown(BaseModel):
+    """Part of an answer, as the OpenAPI document describes it."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success: its status and its exact text."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def answer(document: object, status: int = HTTPStatus.OK) -> Answer:
+    """A success with a JSON document."""
+    return Answer(status, json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+
+
+@dataclass(slots=True)
+class Call:
+    """What a route handler may know of the request, beyond its parameters."""
+
+    event: Mapping[str, Any]
+    principal: Principal | None
+    now: datetime
+    settings: Settings
+    checked_account: Account | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account of the path, after the check."""
+        if self.checked_account is None:
+            msg = "the route has no account"
+            raise LookupError(msg)
+        return self.checked_account
+
+    @property
+    def operator(self) -> bool:
+        """Whether the operator calls."""
+        return self.principal is not None and self.principal.is_operator
+
+
+class Api:
+    """The routes of one function."""
+
+    def __init__(self) -> None:
+        """No I/O: clients and settings are made when the first request comes."""
+        self.resolver = APIGatewayHttpResolver(enable_validation=True)
+        self.access: dict[str, Access] = {}
+        self._call: Call | None = None
+        self.resolver.exception_handler(RequestValidationError)(_invalid)
+        self.resolver.exception_handler(Problem)(_refused)
+
+    @property
+    def call(self) -> Call:
+        """The request that is being answered."""
+        if self._call is None:
+            msg = "no request is being answered"
+            raise LookupError(msg)
+        return self._call
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        access: Access,
+        *,
+        success: tuple[int, str, type[BaseModel] | None],
+        tags: list[str],
+        refusals: Mapping[int, str] | None = None,
+    ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+        """Register a handler. `success` is (status, description, model of the answer), for the OpenAPI document."""
+        status, description, model = success
+        content: Any = {JSON: {"model": model}} if model is not None else {JSON: {"schema": {"type": "object"}}}
+        responses: dict[int, OpenAPIResponse] = {status: {"description": description, "content": content}}
+        for code, why in (refusals or {}).items():
+            responses[code] = {"description": why}
+
+        def register(handler: Callable[..., Answer]) -> Callable[..., Answer]:
+            @functools.wraps(handler)
+            def respond(*args: Any, **kwargs: Any) -> Response[str]:
+                made = handler(*args, **kwargs)
+                return Response(made.status, JSON, made.text, headers=dict(made.headers))
+
+            # The resolver would validate what a handler returns by its annotation; our answers are finished text.
+            signature = inspect.signature(handler, eval_str=True)
+            respond.__signature__ = signature.replace(return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
+            respond.__annotations__ = {}
+            self.resolver.route(
+                path.replace("{", "<").replace("}", ">"),
+                method=method,
+                summary=(handler.__doc__ or "").strip().splitlines()[0].rstrip("."),
+                description=inspect.cleandoc(handler.__doc__ or ""),
+                operation_id=handler.__name__,
+                responses=responses,
+                tags=tags,
+            )(respond)
+            self.access[f"{method} {path}"] = access
+            return handler
+
+        return register
+
+    def handle(self, event: Mapping[str, Any], context: object) -> dict[str, Any]:
+        """Answer one request: 401, 403, 404, then 400, 413, 415 and 422, then what the handler says."""
+        try:
+            self._call = self._admit(event)
+            self._call.event = event = _checked_body(event)
+            answered: dict[str, Any] = self.resolver.resolve(dict(event), context)  # type: ignore[arg-type]
+        except Problem as problem:
+            answered = problem.response()
+        except Exception as error:
+            logger.exception("request failed", route=event.get("routeKey"))
+            answered = (problems.try_again() if is_temporary(error) else problems.internal_error()).response()
+        logger.info("request answered", route=event.get("routeKey"), status=answered["statusCode"])
+        return answered
+
+    def _admit(self, event: Mapping[str, Any]) -> Call:
+        access = self.access.get(str(event.get("routeKey")))
+        if access is None:
+            raise problems.not_found("route")
+        principal = check_scope(event, access)
+        settings = Settings.from_environment()
+        dynamodb = clients.dynamodb()
+        account_id = (event.get("pathParameters") or {}).get("account_id")
+        account = None
+        if principal is not None and account_id is not None:
+            account = check_account(principal, account_id, dynamodb, settings.ledger_table)
+        return Call(event, principal, clock.now(settings, dynamodb), settings, account)
+
+
+def _checked_body(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event with a body that is a JSON object; an absent one is empty."""
+    checked = dict(event)
+    if event["requestContext"]["http"]["method"] not in _BODY_METHODS:
+        return checked
+    raw = raw_body(event)
+    if len(raw) > MAX_BODY_BYTES:
+        raise problems.body_too_large(f"a body may have {MAX_BODY_BYTES} bytes")
+    if raw and media_type(event) != JSON:
+        raise problems.unsupported_media_type(JSON)
+    document = strict_json(raw) if raw else {}
+    if not isinstance(document, dict):
+        raise problems.invalid_request(FieldError("body", "must be a JSON object"))
+    checked["headers"] = {**(event.get("headers") or {}), "content-type": JSON}
+    checked["body"], checked["isBase64Encoded"] = json.dumps(document), False
+    return checked
+
+
+def _invalid(error: RequestValidationError) -> Response[str]:
+    found = [
+        FieldError(".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0]), problem["msg"])
+        for problem in error.errors()
+    ]
+    return _refused(problems.invalid_request(*found))
+
+
+def _refused(problem: Problem) -> Response[str]:
+    response = problem.response()
+    headers: Any = response["headers"]
+    return Response(problem.status, problems.PROBLEM_JSON, problem.body(), headers=headers)

@@ -1,0 +1,43 @@
+"""The AWS clients, one of each in a process. Tests replace the factory, never the calls."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+_CONNECT_TIMEOUT_SECONDS = 2
+_READ_TIMEOUT_SECONDS = 5
+"""Short: a call that hangs must leave its invocation time for another try."""
+
+
+def _config(attempts: int) -> Config:
+    return Config(
+        connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+        read_timeout=_READ_TIMEOUT_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+    )
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    """For reads and for transactions, which carry a token: sending those again is safe."""
+    return boto3.client("dynamodb", config=_config(4))
+
+
+@cache
+def dynamodb_once() -> DynamoDBClient:
+    """For conditional single writes. Nothing is sent again behind our back: after a time-out the caller looks first."""
+    return boto3.client("dynamodb", config=_config(1))
+
+
+@cache
+def sqs() -> SQSClient:
+    """For sending messages; all consumers bear repeats."""
+    return boto3.client("sqs", config=_config(4))

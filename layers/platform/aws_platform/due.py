@@ -1,0 +1,115 @@
+"""What of an account is due: day items, late marks and months to close."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from aws_platform import keys
+from aws_platform.accounts import account_from_item
+from aws_platform.ledger import query_all
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from rating.account import Account
+
+_LOOK_BACK = timedelta(days=40)
+"""No event is older than 35 days (D4), so no day item can appear further back than this before a settled day."""
+
+
+@dataclass(slots=True)
+class DueDay:
+    """A usage day that a run has to look at."""
+
+    day: date
+    has_item: bool = False
+    """Its day item is in the due-index and must leave it with the settlement."""
+    raised: int | None = None
+    """The number on its late mark as it was before anything was counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueMonth:
+    """A month of charges that is over and not closed."""
+
+    month: str
+    details: Decimal
+    deducted: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An account and all that is due of it, days ascending."""
+
+    account: Account
+    days: list[DueDay] = field(default_factory=list)
+    months: list[DueMonth] = field(default_factory=list)
+
+
+def read_due(
+    dynamodb: DynamoDBClient, usage_table: str, ledger_table: str, account_id: str, run_day: date
+) -> Due | None:
+    """What the run of `run_day` and the runs before it have to settle; None for an account that does not exist."""
+    account: Account | None = None
+    months: list[DueMonth] = []
+    for item in query_all(
+        dynamodb,
+        TableName=ledger_table,
+        KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+        ExpressionAttributeValues={
+            ":pk": {"S": keys.ledger(account_id)},
+            ":first": {"S": keys.ACCOUNT},
+            ":last": {"S": keys.month_item("~")},
+        },
+        ConsistentRead=True,
+    ):
+        if item["sk"]["S"] == keys.ACCOUNT:
+            account = account_from_item(item)
+        elif item["sk"]["S"].startswith(keys.MONTH_PREFIX) and _is_due(item, run_day):
+            months.append(_due_month(item))
+    if account is None:
+        return None
+    return Due(account, _due_days(dynamodb, usage_table, account, run_day), months)
+
+
+def _due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: date) -> list[DueDay]:
+    first = account.settled_through and account.settled_through - _LOOK_BACK
+    days: dict[date, DueDay] = {}
+    for item in query_all(
+        dynamodb,
+        TableName=table,
+        KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+        ExpressionAttributeValues={
+            ":pk": {"S": keys.usage_account(account.account_id)},
+            ":first": {"S": keys.day_item(first) if first else keys.DAY_PREFIX},
+            ":last": {"S": keys.LATE_PREFIX + "~"},
+        },
+        ConsistentRead=True,
+    ):
+        if not _is_due(item, run_day):
+            continue
+        sort_key = item["sk"]["S"]
+        day = date.fromisoformat(sort_key[len(keys.DAY_PREFIX) :])
+        due = days.setdefault(day, DueDay(day))
+        if sort_key.startswith(keys.DAY_PREFIX):
+            due.has_item = True
+        else:
+            due.raised = int(item["raised"]["N"])
+    return [days[day] for day in sorted(days)]
+
+
+def _is_due(item: Mapping[str, Any], run_day: date) -> bool:
+    """Whether the item is in the due-index, for this run or one before it."""
+    return "due_sk" in item and date.fromisoformat(item["due_sk"]["S"][:10]) <= run_day
+
+
+def _due_month(item: Mapping[str, Any]) -> DueMonth:
+    return DueMonth(
+        item["sk"]["S"].removeprefix(keys.MONTH_PREFIX),
+        Decimal(item["details"]["N"]),
+        Decimal(item["deducted"]["N"]),
+    )

@@ -1,0 +1,88 @@
+"""The keys of all tables, in one place. Account ids hold no `#`, so parts cannot run into each other."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import date
+
+SHARDS = 4
+"""Partitions of a due-index. Each takes 1,000 writes a second before DynamoDB splits it for heat."""
+
+
+def shard_of(account_id: str) -> str:
+    """The partition of a due-index that an account's entries are in."""
+    return f"due#{zlib.crc32(account_id.encode()) % SHARDS}"
+
+
+def all_shards() -> list[str]:
+    """Every partition of a due-index."""
+    return [f"due#{number}" for number in range(SHARDS)]
+
+
+def due_sort_key(due_on: date, account_id: str, item: str) -> str:
+    """Sorts a due-index by the day whose 08:00 run should take the entry, then by account."""
+    return f"{due_on.isoformat()}#{account_id}#{item}"
+
+
+# Usage table: buckets under the day they belong to; day items, late marks and the dictionary under the account.
+
+
+def usage_day(account_id: str, day: date) -> str:
+    """Partition of an account's buckets of one day."""
+    return f"{account_id}#{day:%Y%m%d}"
+
+
+def usage_account(account_id: str) -> str:
+    """Partition of an account's day items, late marks and dictionary."""
+    return f"{account_id}#days"
+
+
+DAY_PREFIX = "D#"
+LATE_PREFIX = "L#"
+DICTIONARY = "names"
+
+
+def day_item(day: date) -> str:
+    """Sort key of a day item."""
+    return f"{DAY_PREFIX}{day.isoformat()}"
+
+
+def late_mark(day: date) -> str:
+    """Sort key of a late mark."""
+    return f"{LATE_PREFIX}{day.isoformat()}"
+
+
+# Ledger table: everything of an account in one partition.
+
+ACCOUNT = "0#account"
+MONTH_PREFIX = "2#month#"
+
+
+def ledger(account_id: str) -> str:
+    """Partition of an account's money, bills and idempotency records."""
+    return f"A#{account_id}"
+
+
+def month_item(month: str) -> str:
+    """Sort key of what was charged in a month so far."""
+    return f"{MONTH_PREFIX}{month}"
+
+
+def bill(charge_month: str, charged_at: str, bill_id: str) -> str:
+    """Sort key of a bill: by month and time of the charge."""
+    return f"B#{charge_month}#{charged_at}#{bill_id}"
+
+
+def bill_by_usage(usage_month: str, usage_day: str, bill_id: str) -> str:
+    """Second sort key of a bill: by month and day of the usage."""
+    return f"{usage_month}#{usage_day}#{bill_id}"
+
+
+def journal(occurred_at: str, sequence: int) -> str:
+    """Sort key of a journal page: by time, then by the account's version."""
+    return f"J#{occurred_at}#{sequence:010d}"
+
+
+def idempotency(route: str, digest: str) -> str:
+    """Sort key of the record of a request that succeeded."""
+    return f"I#{route}#{digest}"

@@ -1,0 +1,213 @@
+"""Live totals: derived from the buckets, for views only. Money never depends on them.
+
+A window holds one minute of an account: how many records of each bucket it has taken, and the calls by dimensions.
+Buckets only grow, so taking a version means adding the records after those already taken: repeats, other orders and
+other batches of the stream lead to the same window. Days that a run has counted have one item with the whole day.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from aws_platform import failures, keys, records
+from aws_platform.ledger import query_all
+from rating.civil import end_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+WINDOW_SLOTS = 60 // records.SLOT_SECONDS
+KEPT = timedelta(days=130)
+"""Statistics reach back 90 days, and usage may arrive 35 days late."""
+
+_TAKEN = struct.Struct("<BIHH")
+_TOTAL = struct.Struct("<II")
+
+
+@dataclass(slots=True)
+class Window:
+    """One minute of an account."""
+
+    taken: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    """Records taken, by (slot of the minute, source, generation)."""
+    totals: Counter[int] = field(default_factory=Counter)
+    """Calls by packed dimensions."""
+
+    @property
+    def calls(self) -> int:
+        """All records taken; it only grows, so it is the window's version."""
+        return sum(self.taken.values())
+
+    def take(self, sort_key: str, content: bytes) -> None:
+        """Take a bucket's version: what it has beyond the records already taken."""
+        slot, source, generation = sort_key.split("#")
+        key = (int(slot) % WINDOW_SLOTS, int(source, 16), int(generation, 16))
+        already = self.taken.get(key, 0)
+        number = len(content) // records.RECORD_BYTES
+        if number > already:
+            self.totals.update(records.count_records(content[already * records.RECORD_BYTES :]))
+            self.taken[key] = number
+
+
+@dataclass(frozen=True, slots=True)
+class WindowKey:
+    """Which minute of which account and day."""
+
+    partition: str
+    minute: int
+
+
+def window_of(partition: str, sort_key: str) -> WindowKey:
+    """The window that a bucket of the usage table belongs to."""
+    return WindowKey(partition, records.slot_of_key(sort_key) // WINDOW_SLOTS)
+
+
+def add_to_window(
+    dynamodb: DynamoDBClient, table: str, key: WindowKey, buckets: Mapping[str, bytes], expires_at: int | None
+) -> None:
+    """Bring a window up to date with versions of its buckets, by sort key.
+
+    Raises TryAgainError when others contend for too long.
+    """
+    item_key = {"pk": {"S": key.partition}, "sk": {"S": f"{key.minute:04d}"}}
+    for _ in failures.attempts():
+        stored = dynamodb.get_item(TableName=table, Key=item_key, ConsistentRead=True).get("Item")
+        window = _window_from_item(stored) if stored else Window()
+        before = window.calls
+        for sort_key, content in buckets.items():
+            window.take(sort_key, content)
+        if window.calls == before:
+            return
+        put: dict[str, Any] = {
+            "TableName": table,
+            "Item": {**item_key, **_window_to_item(window, expires_at)},
+        }
+        if stored:
+            put["ConditionExpression"] = "calls = :seen"
+            put["ExpressionAttributeValues"] = {":seen": {"N": str(before)}}
+        else:
+            put["ConditionExpression"] = "attribute_not_exists(pk)"
+        try:
+            dynamodb.put_item(**put)
+        except Exception as error:
+            if not (
+                failures.is_condition_failure(error)
+                or failures.is_contention(error)
+                or failures.is_unknown_outcome(error)
+            ):
+                raise
+        else:
+            return
+    msg = "too many writers for one window"
+    raise failures.TryAgainError(msg)
+
+
+def windows_of_day(dynamodb: DynamoDBClient, table: str, account_id: str, day: date) -> Counter[int]:
+    """Calls of a day by packed dimensions, as the windows have them."""
+    totals: Counter[int] = Counter()
+    for item in query_all(
+        dynamodb,
+        TableName=table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": keys.usage_day(account_id, day)}},
+        ProjectionExpression="totals",
+        ConsistentRead=True,
+    ):
+        totals.update(dict(_unpack_totals(item["totals"]["B"])))
+    return totals
+
+
+def put_day(
+    dynamodb: DynamoDBClient,
+    table: str,
+    account_id: str,
+    day: date,
+    totals: Mapping[int, int],
+    expires_at: int | None,
+) -> None:
+    """Keep the totals of a day that a run has counted; an older count never replaces a newer one."""
+    calls = sum(totals.values())
+    item: dict[str, Any] = {
+        "pk": {"S": keys.usage_account(account_id)},
+        "sk": {"S": day.isoformat()},
+        "calls": {"N": str(calls)},
+        "totals": {"B": _pack_totals(totals)},
+    }
+    if expires_at is not None:
+        item["expires_at"] = {"N": str(expires_at)}
+    try:
+        dynamodb.put_item(
+            TableName=table,
+            Item=item,
+            ConditionExpression="attribute_not_exists(pk) OR calls <= :calls",
+            ExpressionAttributeValues={":calls": {"N": str(calls)}},
+        )
+    except Exception as error:
+        if not failures.is_condition_failure(error):
+            raise
+
+
+def counted_days(
+    dynamodb: DynamoDBClient, table: str, account_id: str, first: date, last: date
+) -> dict[date, Counter[int]]:
+    """The days of a range that runs have counted: calls by packed dimensions."""
+    return {
+        date.fromisoformat(item["sk"]["S"]): Counter(dict(_unpack_totals(item["totals"]["B"])))
+        for item in query_all(
+            dynamodb,
+            TableName=table,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":pk": {"S": keys.usage_account(account_id)},
+                ":first": {"S": first.isoformat()},
+                ":last": {"S": last.isoformat()},
+            },
+            ConsistentRead=True,
+        )
+    }
+
+
+def expiry(day: date, *, sandbox: bool) -> int | None:
+    """When the live totals of a day may go, in epoch seconds.
+
+    None in a sandbox: its clock may stand in the past, and the table's time to live follows the real one.
+    """
+    return None if sandbox else int((end_of(day) + KEPT).timestamp())
+
+
+def _window_to_item(window: Window, expires_at: int | None) -> dict[str, Any]:
+    taken = b"".join(_TAKEN.pack(*key, number) for key, number in sorted(window.taken.items()))
+    item: dict[str, Any] = {
+        "calls": {"N": str(window.calls)},
+        "taken": {"B": taken},
+        "totals": {"B": _pack_totals(window.totals)},
+    }
+    if expires_at is not None:
+        item["expires_at"] = {"N": str(expires_at)}
+    return item
+
+
+def _window_from_item(item: Mapping[str, Any]) -> Window:
+    taken = {
+        (slot, source, generation): number
+        for slot, source, generation, number in _TAKEN.iter_unpack(item["taken"]["B"])
+    }
+    return Window(taken, Counter(dict(_unpack_totals(item["totals"]["B"]))))
+
+
+def _pack_totals(totals: Mapping[int, int]) -> bytes:
+    return b"".join(_TOTAL.pack(dimensions, calls) for dimensions, calls in sorted(totals.items()))
+
+
+def _unpack_totals(packed: bytes) -> Iterator[tuple[int, int]]:
+    return _TOTAL.iter_unpack(packed)
+
+
+def days_between(first: date, last: date) -> Iterable[date]:
+    """Every day of a range, both ends included."""
+    return (first + timedelta(days=number) for number in range((last - first).days + 1))

@@ -1,0 +1,152 @@
+"""An account: its service, its dated switches and its money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from rating.allocation import Conditions
+from rating.civil import SHANGHAI
+from rating.funds import Funds
+from rating.history import Interval, Switch
+
+DAILY_SINCE = datetime(2023, 1, 4, tzinfo=SHANGHAI)
+"""Accounts opened before this instant settle monthly, the others daily (D2; guide, billing overview)."""
+STOP_AFTER = timedelta(hours=24)
+"""From arrears to the stop (D21)."""
+RELEASE_AFTER = timedelta(days=30)
+"""From the stop to the release (D23)."""
+
+
+class Cycle(StrEnum):
+    """How often an account is settled."""
+
+    DAILY = "daily"
+    MONTHLY = "monthly"
+
+
+class Stage(StrEnum):
+    """How far the opening of the service has come."""
+
+    NOT_OPENED = "not_opened"
+    UNDER_REVIEW = "under_review"
+    OPENED = "opened"
+
+
+class Status(StrEnum):
+    """What an account is at an instant, as everybody sees it."""
+
+    NOT_OPENED = "not_opened"
+    UNDER_REVIEW = "under_review"
+    ACTIVE = "active"
+    STOPPED = "stopped"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Whom to tell. Personal data: never in events, logs or errors."""
+
+    email: str | None = None
+    phone: str | None = None
+    locale: str = "zh-CN"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a customer said when applying for the service."""
+
+    purpose: str
+    license_reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A violation stop that is in force (D22)."""
+
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One main account; sub-accounts have nothing of their own (D2)."""
+
+    account_id: str
+    name: str
+    created_at: datetime
+    enterprise_verified: bool = False
+    contact: Contact = field(default_factory=Contact)
+    stage: Stage = Stage.NOT_OPENED
+    application: Application | None = None
+    rejection_reason: str | None = None
+    """Why the last application was refused, until the next one."""
+    opened_at: datetime | None = None
+    postpaid: Switch = field(default_factory=lambda: Switch(initial=True))
+    violation: Violation | None = None
+    stops: tuple[Interval, ...] = ()
+    """Stops that are over, for arrears and violations."""
+    releases: tuple[datetime, ...] = ()
+    """Releases that were followed by a payment."""
+    funds: Funds = field(default_factory=Funds)
+    arrears_since: datetime | None = None
+    """The charge that took the balance below zero, while it is (D21)."""
+    settled_through: date | None = None
+    """The last usage day that a run has settled; None before the first."""
+    version: int = 0
+    """Grows by one with every change, so that nobody writes over a change that they did not see."""
+
+    @property
+    def cycle(self) -> Cycle | None:
+        """The settlement cycle; None before the service is opened (D2)."""
+        if self.opened_at is None:
+            return None
+        return Cycle.MONTHLY if self.opened_at < DAILY_SINCE else Cycle.DAILY
+
+    @property
+    def stops_at(self) -> datetime | None:
+        """When arrears stop the service (D21)."""
+        return None if self.arrears_since is None else self.arrears_since + STOP_AFTER
+
+    @property
+    def releases_at(self) -> datetime | None:
+        """When a stop for arrears releases the service (D23)."""
+        return None if self.stops_at is None else self.stops_at + RELEASE_AFTER
+
+    def status(self, now: datetime) -> Status:
+        """The status at an instant: computed, so that a late timer changes nothing (D21)."""
+        if self.stage is not Stage.OPENED:
+            return Status(self.stage.value)
+        if self.releases_at is not None and now >= self.releases_at:
+            return Status.RELEASED
+        if self.violation is not None or (self.stops_at is not None and now >= self.stops_at):
+            return Status.STOPPED
+        return Status.ACTIVE
+
+    def conditions(self) -> Conditions:
+        """The dated states that usage is judged by (D5)."""
+        stops = [*self.stops]
+        releases = [*self.releases]
+        if self.stops_at is not None and self.releases_at is not None:
+            stops.append(Interval(self.stops_at))
+            releases.append(self.releases_at)
+        if self.violation is not None:
+            stops.append(Interval(self.violation.since))
+        return Conditions(self.postpaid, tuple(stops), tuple(releases))
+
+    def with_funds(self, funds: Funds, now: datetime) -> Account:
+        """The account after a movement of money at `now`: arrears begin and end with the balance (D21)."""
+        account = replace(self, funds=funds)
+        if funds.available < 0:
+            return account if account.arrears_since else replace(account, arrears_since=now)
+        return _without_arrears(account, now)
+
+
+def _without_arrears(account: Account, now: datetime) -> Account:
+    """Arrears end at `now`; what they brought about stays on record as dated facts."""
+    if account.stops_at is None or account.releases_at is None:
+        return account
+    stops = (*account.stops, Interval(account.stops_at, now)) if account.stops_at < now else account.stops
+    releases = (*account.releases, account.releases_at) if account.releases_at <= now else account.releases
+    return replace(account, arrears_since=None, stops=stops, releases=releases)

@@ -1,0 +1,47 @@
+"""Dated histories: usage is judged by the state at its own time (D5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A yes-or-no state over time: what it was at first, and the instants at which it flipped, ascending."""
+
+    initial: bool
+    flips: tuple[datetime, ...] = ()
+
+    def at(self, instant: datetime) -> bool:
+        """The state at the instant; a flip holds from its own instant on."""
+        return self.initial ^ (sum(flip <= instant for flip in self.flips) % 2 == 1)
+
+    def set(self, instant: datetime, state: bool) -> Switch:  # noqa: FBT001 - the new state is the subject
+        """The history with `state` from `instant` on. Raises ValueError for an instant before the last flip."""
+        if self.flips and instant < self.flips[-1]:
+            msg = f"a history is not rewritten: {instant} is before {self.flips[-1]}"
+            raise ValueError(msg)
+        if self.at(instant) == state:
+            return self
+        if self.flips and self.flips[-1] == instant:
+            return Switch(self.initial, self.flips[:-1])
+        return Switch(self.initial, (*self.flips, instant))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """`[start, end)`; `end` is None while it lasts (D22)."""
+
+    start: datetime
+    end: datetime | None = None
+
+    def covers(self, instant: datetime) -> bool:
+        """Whether the instant lies inside."""
+        return self.start <= instant and (self.end is None or instant < self.end)
+
+
+def covered(intervals: Iterable[Interval], instant: datetime) -> bool:
+    """Whether any of the intervals covers the instant."""
+    return any(interval.covers(instant) for interval in intervals)

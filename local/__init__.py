@@ -1,0 +1,1 @@
+"""The embedded local cloud: the real stack on this machine, without AWS and without containers."""

@@ -1,0 +1,85 @@
+"""The small print of the demo: a client of the API, and how figures are laid out in a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from local.cloud import LocalCloud
+
+BATCH = "application/cloudevents-batch+json"
+
+
+class Teller:
+    """Speaks to the API as one of its users, and stops the story when an answer is not the expected one."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        """Take the running cloud."""
+        self._cloud = cloud
+        self._http = httpx.Client(base_url=cloud.url, timeout=60)
+        self._operator = cloud.token(None, "billing:admin")
+        self._producer = cloud.token(None, "usage:write")
+
+    def operator(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
+        """A call of the operator."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._call(method, path, self._operator, json=body, headers=headers)
+
+    def customer(self, account_id: str, path: str, **query: str) -> Any:
+        """A customer reads something of its own."""
+        token = self._cloud.token(account_id, "billing:read")
+        return self._call("GET", f"/v1/accounts/{account_id}{path}", token, params=query)
+
+    def report(self, events: Sequence[Mapping[str, Any]]) -> Any:
+        """A gateway reports calls."""
+        return self._call("POST", "/v1/usage", self._producer, json=list(events), headers={"Content-Type": BATCH})
+
+    def move_to(self, instant: str) -> list[dict[str, str]]:
+        """Time passes; what fell due on the way."""
+        ran: list[dict[str, str]] = self._call("PUT", "/sandbox/clock", None, json={"now": instant})["ran"]
+        return ran
+
+    def _call(self, method: str, path: str, token: str | None, **request: Any) -> Any:
+        headers = dict(request.pop("headers", {}))
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if request.get("json", ...) is None:
+            del request["json"]
+        response = self._http.request(method, path, headers=headers, **request)
+        if response.is_error:
+            message = f"{method} {path}: {response.status_code} {response.text}"
+            raise RuntimeError(message)
+        return response.json()
+
+
+def heading(text: str) -> None:
+    """A new chapter."""
+    print(f"\n== {text} {'=' * max(0, 96 - _width(text))}")
+
+
+def say(text: str) -> None:
+    """A sentence."""
+    print(f"   {text}")
+
+
+def table(rows: Sequence[Sequence[object]], titles: Sequence[str]) -> None:
+    """A table; numbers to the right."""
+    lines = [list(titles), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(titles))]
+    for number, line in enumerate(lines):
+        cells = []
+        for text, width in zip(line, widths, strict=True):
+            gap = " " * (width - _width(text))
+            cells.append(gap + text if text[:1].isdigit() or text[:1] == "-" else text + gap)
+        print("   " + "  ".join(cells).rstrip())
+        if number == 0:
+            print("   " + "  ".join("-" * width for width in widths))
+
+
+def _width(text: str) -> int:
+    """Columns in a terminal; Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

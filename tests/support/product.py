@@ -1,0 +1,249 @@
+"""The product in one process on moto: requests go through the routes of the template to the real handlers."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from urllib.parse import urlencode
+
+import boto3
+from moto import mock_aws
+
+from aws_platform import clients, clock
+from ingest import handler as ingest_handler
+from local.authorizer import Identity
+from local.payload import HttpRequest, build_event
+from local.routing import Router
+from local.template import Template
+
+ROOT = Path(__file__).parents[2]
+OPERATOR = ("billing:admin",)
+CUSTOMER = ("billing:read", "billing:write")
+PRODUCER = ("usage:write",)
+BATCH = "application/cloudevents-batch+json"
+JSON = "application/json"
+TABLES = {"UsageTable": "usage", "LiveTable": "live", "LedgerTable": "ledger"}
+
+
+@cache
+def template() -> Template:
+    """The template, read once."""
+    parameters = {"Sandbox": "true", "JwtIssuer": "https://issuer.example", "JwtAudience": "zhangben"}
+    return Template.load(ROOT / "template.yaml", parameters)
+
+
+@cache
+def router() -> Router:
+    """The routes of the template."""
+    return Router(template().routes())
+
+
+def create_tables(dynamodb: Any) -> None:
+    """The tables as the template has them."""
+    for logical_id, properties in template().of_type("AWS::DynamoDB::Table"):
+        wanted = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes", "BillingMode"}
+        shape = {name: value for name, value in properties.items() if name in wanted}
+        dynamodb.create_table(TableName=TABLES[logical_id], **shape)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of the API."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        """The JSON document."""
+        return json.loads(self.text)
+
+    @property
+    def code(self) -> str:
+        """The problem's code."""
+        assert self.headers["content-type"] == "application/problem+json"
+        code: str = self.body["code"]
+        return code
+
+
+@dataclass
+class Product:
+    """Handlers, tables and a clock that a test moves."""
+
+    now: datetime
+    dynamodb: Any = field(default_factory=lambda: boto3.client("dynamodb"))
+    sqs: Any = field(default_factory=lambda: boto3.client("sqs"))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        scopes: Sequence[str] | None = OPERATOR,
+        account_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One request; `scopes` None is one without a token. Text and bytes are sent as they are."""
+        given = {name.lower(): value for name, value in (headers or {}).items()}
+        raw = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else b""
+        if body is not None and not isinstance(body, bytes | str):
+            raw = json.dumps(body).encode()
+        if body is not None:
+            given.setdefault("content-type", JSON)
+        request = HttpRequest(method, path, urlencode(query or {}), list(given.items()), raw)
+        match = router().find(method, path)
+        assert match is not None, f"no route for {method} {path}"
+        identity = None
+        if scopes is not None:
+            claims = {"scope": " ".join(scopes), **({"account_id": account_id} if account_id else {})}
+            identity = Identity(claims, tuple(scopes))
+        event = build_event(request, match, identity, self.now)
+        answered = self.invoke(match.route.function, event)
+        lower = {name.lower(): value for name, value in answered["headers"].items()}
+        return Reply(answered["statusCode"], lower, answered["body"])
+
+    def get(self, path: str, **query: str) -> Reply:
+        """Read as the operator."""
+        return self.request("GET", path, query={name.rstrip("_"): value for name, value in query.items()})
+
+    def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
+        """Call a function of the template, by its logical id."""
+        module, _, name = template().resources[function]["Properties"]["Handler"].rpartition(".")
+        return getattr(importlib.import_module(module), name)(event, None)
+
+    # --- the usual steps -----------------------------------------------------------------------------------
+
+    def open_account(self, account_id: str, *, cash: str = "0", opened_at: str | None = None) -> None:
+        """An account whose service is open, with some cash."""
+        created = self.request("POST", "/v1/accounts", {"account_id": account_id, "name": "Example"})
+        assert created.status == 201, created.text
+        service = f"/v1/accounts/{account_id}/service"
+        assert self.request("POST", f"{service}/application", {"purpose": "identity checks"}).status == 202
+        approved = self.request("POST", f"{service}/approval", {"opened_at": opened_at} if opened_at else {})
+        assert approved.status == 200, approved.text
+        if cash != "0":
+            paid = self.top_up(account_id, cash)
+            assert paid.status == 201, paid.text
+
+    def top_up(self, account_id: str, amount: str, fund: str = "cash", key: str | None = None) -> Reply:
+        """Money in."""
+        headers = {"Idempotency-Key": key or f"{account_id}-{fund}-{amount}-{self.now.isoformat()}"}
+        body = {"fund": fund, "amount": amount}
+        return self.request("POST", f"/v1/accounts/{account_id}/top-ups", body, headers=headers)
+
+    def report(self, events: Sequence[Mapping[str, Any]] | str | bytes) -> Reply:
+        """Usage, as a producer sends it; the stream follows at once."""
+        body: Any = events if isinstance(events, str | bytes) else list(events)
+        reply = self.request("POST", "/v1/usage", body, PRODUCER, headers={"content-type": BATCH})
+        self.stream()
+        return reply
+
+    def stream(self) -> None:
+        """Hand every bucket to the rollup: as absolute values, repeats change nothing."""
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName="usage")
+        images = [item for page in pages for item in page["Items"] if "r" in item]
+        if images:
+            self.invoke("RollupFunction", {"Records": [stream_record(image) for image in images]})
+
+    def move(self, to: str) -> None:
+        """Let time pass; every 08:00 on the way runs a plan and settles what it queues."""
+        target = datetime.fromisoformat(to)
+        run = self.now.replace(hour=8, minute=0, second=0, microsecond=0)
+        while run <= target:
+            if run > self.now:
+                self.now = run
+                self.run()
+            run += timedelta(days=1)
+        self.now = target
+
+    def run(self) -> None:
+        """Plan, and settle what the plan queued."""
+        self.invoke("PlannerFunction", {"task": "plan"})
+        while messages := self.sqs.receive_message(
+            QueueUrl=os.environ["SETTLEMENT_QUEUE_URL"], MaxNumberOfMessages=10
+        ).get("Messages"):
+            records = [{"messageId": one["MessageId"], "body": one["Body"]} for one in messages]
+            answer = self.invoke("SettlementFunction", {"Records": records})
+            assert answer == {"batchItemFailures": []}
+            for one in messages:
+                self.sqs.delete_message(QueueUrl=os.environ["SETTLEMENT_QUEUE_URL"], ReceiptHandle=one["ReceiptHandle"])
+
+
+def stream_record(image: Mapping[str, Any]) -> dict[str, Any]:
+    """A stream record as Lambda gets it: binary values in base64."""
+
+    def encoded(value: Mapping[str, Any]) -> dict[str, Any]:
+        return {kind: base64.b64encode(content).decode() if kind == "B" else content for kind, content in value.items()}
+
+    new = {name: encoded(value) for name, value in image.items()}
+    return {"eventName": "MODIFY", "dynamodb": {"NewImage": new, "SequenceNumber": "1"}}
+
+
+def event(
+    account_id: str,
+    event_id: str,
+    time: str,
+    interface: str = "api.id_card_verification",
+    code: str = "0",
+    source: str = "/gateway-1",
+    **data: Any,
+) -> dict[str, Any]:
+    """A usage event; the default interface has no library and costs 0.30."""
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": "faceid.call",
+        "subject": account_id,
+        "time": time,
+        "data": {"interface": interface, "result_code": code, **data},
+    }
+
+
+def events(account_id: str, number: int, time: str, prefix: str = "e", **fields: Any) -> list[dict[str, Any]]:
+    """Many events of one instant."""
+    return [event(account_id, f"{prefix}-{one}", time, **fields) for one in range(number)]
+
+
+@contextmanager
+def product(now: str) -> Iterator[Product]:
+    """A fresh product at an instant."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "ap-southeast-1",
+        "USAGE_TABLE": "usage",
+        "LIVE_TABLE": "live",
+        "LEDGER_TABLE": "ledger",
+        "SANDBOX": "false",
+        "POWERTOOLS_METRICS_NAMESPACE": "Zhangben",
+        "POWERTOOLS_SERVICE_NAME": "tests",
+    }
+    with mock_aws(), mock.patch.dict(os.environ, environment):
+        _forget()
+        sqs = boto3.client("sqs")
+        os.environ["SETTLEMENT_QUEUE_URL"] = sqs.create_queue(QueueName="settlement")["QueueUrl"]
+        os.environ["USAGE_DEAD_LETTER_QUEUE_URL"] = sqs.create_queue(QueueName="usage-dead-letters")["QueueUrl"]
+        create_tables(boto3.client("dynamodb"))
+        made = Product(datetime.fromisoformat(now))
+        with mock.patch.object(clock, "now", side_effect=lambda *_: made.now):
+            yield made
+    _forget()
+
+
+def _forget() -> None:
+    """Clients and caches live as long as a process; a test is a process of its own."""
+    for cached in (clients.dynamodb, clients.dynamodb_once, clients.sqs, ingest_handler.meter):
+        cached.cache_clear()

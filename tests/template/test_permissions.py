@@ -1,0 +1,157 @@
+"""Least privilege, both ways: a function may do what it does, and does what it may do.
+
+No emulator enforces IAM, so a missing right would show only in the cloud. Here the product runs through its paths in
+process, every AWS call is written down with the function that made it, and the template's policies must say the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+from botocore.client import BaseClient
+
+from ingest import handler
+from tests.support.product import TABLES, Product, event, events, product
+from tests.template.test_template import resources
+from tools.house_rules import _shared
+
+type Call = tuple[str, str]
+type Calls = dict[str, set[Call]]
+
+LOGICAL = {name: logical for logical, name in TABLES.items()} | {
+    "settlement": "SettlementQueue",
+    "usage-dead-letters": "UsageDeadLetterQueue",
+}
+# What Lambda itself does in a function's name: it reads event sources, and writes failures, logs and traces.
+BY_LAMBDA = {
+    "IngestFunction": {"UsageQueue"},
+    "RollupFunction": {"UsageTable", "RollupDeadLetterQueue"},
+    "PlannerFunction": {"PlannerDeadLetterQueue"},
+    "SettlementFunction": {"SettlementQueue"},
+}
+SAME_RIGHT = {"SendMessageBatch": "SendMessage"}
+
+
+def named(arguments: Mapping[str, Any]) -> str:
+    """The resource that a call is about."""
+    name = arguments.get("TableName") or str(arguments.get("QueueUrl", "")).rsplit("/", 1)[-1]
+    index = arguments.get("IndexName")
+    return LOGICAL[name] + (f"/{index}" if index else "")
+
+
+def rights_of(operation: str, arguments: Mapping[str, Any]) -> set[Call]:
+    """What a policy must allow for one call of the client."""
+    if operation == "TransactWriteItems":
+        rights = set()
+        for item in arguments["TransactItems"]:
+            ((kind, write),) = item.items()
+            rights.add((f"{kind}Item" if kind != "ConditionCheck" else "ConditionCheckItem", named(write)))
+        return rights
+    if operation == "BatchGetItem":
+        return {("BatchGetItem", LOGICAL[table]) for table in arguments["RequestItems"]}
+    return {(SAME_RIGHT.get(operation, operation), named(arguments))}
+
+
+@contextmanager
+def watched() -> Iterator[Calls]:
+    """Every call that the functions make meanwhile, by function."""
+    calls: Calls = {}
+    running: list[str] = []
+    send, invoke = BaseClient._make_api_call, Product.invoke  # type: ignore[attr-defined]
+
+    def spy(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        if running:
+            calls.setdefault(running[-1], set()).update(rights_of(operation, arguments))
+        return send(client, operation, arguments)
+
+    def marked(which: Product, function: str, payload: Mapping[str, Any]) -> Any:
+        running.append(function)
+        try:
+            return invoke(which, function, payload)
+        finally:
+            running.pop()
+
+    with mock.patch.object(BaseClient, "_make_api_call", spy), mock.patch.object(Product, "invoke", marked):
+        yield calls
+
+
+def policy(function: str, *, sandbox: bool = False) -> set[Call]:
+    """What the template allows a function, Lambda's own part aside."""
+    role = _shared.target(resources("AWS::Lambda::Function")[function]["Role"])
+    allowed: set[Call] = set()
+    for listed in resources("AWS::IAM::Role")[str(role)]["Policies"]:
+        entry = listed["Fn::If"][1] if "Fn::If" in listed and sandbox else listed
+        if "Fn::If" in entry:
+            continue
+        for statement in entry["PolicyDocument"]["Statement"]:
+            for resource in _shared.as_list(statement["Resource"]):
+                name = _shared.target(resource)
+                if name is None and "Fn::Sub" in resource:
+                    name = resource["Fn::Sub"].replace("${", "").replace(".Arn}", "").replace("/index/", "/")
+                if name is None or name.endswith("LogGroup") or name.split("/")[0] in BY_LAMBDA.get(function, ()):
+                    continue
+                allowed |= {(action.split(":")[1], name) for action in _shared.as_list(statement["Action"])}
+    return allowed
+
+
+def live_through(at: Product) -> None:
+    """Every path that calls AWS: both kinds of account, both doors of ingest, late usage, runs, month ends, reads."""
+    at.open_account("daily", cash="1000")
+    at.open_account("monthly", cash="1000", opened_at="2022-05-01T00:00:00+08:00")
+    at.request("PATCH", "/v1/accounts/daily", {"postpaid_enabled": True})
+    at.request("POST", "/v1/accounts", {"account_id": "refused", "name": "Refused"})
+    at.request("POST", "/v1/accounts/refused/service/application", {"purpose": "identity checks"})
+    at.request("POST", "/v1/accounts/refused/service/rejection", {"reason": "no licence"})
+    at.report(events("daily", 300, "2025-03-01T09:00:00+08:00") + events("monthly", 2, "2025-03-01T09:00:00+08:00"))
+    at.report(events("daily", 2, "2025-03-01T09:00:00+08:00", prefix="again", sub_account="team-a", code="9"))
+    handler.meter.cache_clear()  # another instance, which does not know the bucket
+    bodies = [json.dumps(events("daily", 3, "2025-03-01T09:00:00+08:00", prefix="queue"))]
+    bodies.append(json.dumps([event("daily", "odd", "2025-03-01T09:00:00+08:00", interface="no.such")]))
+    records = [{"messageId": str(number), "body": body, "attributes": {}} for number, body in enumerate(bodies)]
+    at.invoke("IngestFunction", {"Records": records})
+    at.move("2025-03-02T09:00:00+08:00")
+    at.report([event("daily", "late", "2025-03-01T09:30:00+08:00")])
+    at.move("2025-04-01T12:30:00+08:00")
+    at.invoke("PlannerFunction", {"task": "check"})
+    for account in ("daily", "monthly"):
+        path = f"/v1/accounts/{account}"
+        at.get(path)
+        at.get(f"{path}/journal")
+        for by in ("day", "tag", "sub_account", "interface", "result_code"):
+            at.get(f"{path}/usage", from_="2025-03-01", to="2025-03-31", by=by)
+        for kind in ("resources", "details"):
+            for basis in ("usage", "charge"):
+                at.get(f"{path}/bills/{kind}", month="2025-03", basis=basis)
+        at.get(f"{path}/bills/preview")
+    at.get("/v1/catalog")
+
+
+@pytest.fixture(scope="module")
+def made() -> Calls:
+    """The calls of a month's life."""
+    with product("2025-03-01T09:00:00+08:00") as at, watched() as calls:
+        live_through(at)
+    return calls
+
+
+@pytest.mark.parametrize("function", sorted(resources("AWS::Lambda::Function")))
+def test_function_may_do_what_it_does(made: Calls, function: str) -> None:
+    """Every AWS call that a function makes is allowed by its own role."""
+    assert made.get(function, set()) - policy(function) == set()
+
+
+@pytest.mark.parametrize("function", sorted(resources("AWS::Lambda::Function")))
+def test_function_does_what_it_may_do(made: Calls, function: str) -> None:
+    """No role allows a call that its function never makes."""
+    assert policy(function) - made.get(function, set()) == set()
+
+
+@pytest.mark.parametrize("function", sorted(resources("AWS::Lambda::Function")))
+def test_function_may_read_the_sandbox_clock(function: str) -> None:
+    """In a sandbox stack every function may read the clock, which is an item of the ledger table."""
+    assert ("GetItem", "LedgerTable") in policy(function, sandbox=True)

@@ -1,0 +1,1 @@
+"""Small programs that set up, build and check this repository."""

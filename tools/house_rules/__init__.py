@@ -1,0 +1,5 @@
+"""House rules for template.yaml, as cfn-lint plug-ins (E9001 to E9010).
+
+They see the template after the SAM transform, so they judge what would really be deployed. A file whose name
+starts with an underscore holds no rule.
+"""

@@ -1,0 +1,57 @@
+"""IAM policies: least privilege, in the open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cfnlint.rules import CloudFormationLintRule, RuleMatch
+from cfnlint.template import Template
+
+from tools.house_rules import _shared
+
+# Actions for which IAM knows no resource.
+WITHOUT_RESOURCE = frozenset({"xray:PutTraceSegments", "xray:PutTelemetryRecords"})
+
+
+class LeastPrivilege(CloudFormationLintRule):
+    """A role's rights are all in this file, and each names what it is for."""
+
+    id = "E9004"
+    shortdesc = "No wildcard actions, no resource *, no managed policies, a role of its own for each function"
+    description = "Managed policies, SAM's own among them, reach every table and queue of the account"
+    tags = ("house", "iam")
+
+    def match(self, cfn: Template) -> list[RuleMatch]:
+        """Find rights that reach further than named."""
+        found = []
+        for name, role in _shared.of_type(cfn, "AWS::IAM::Role"):
+            if role.get("ManagedPolicyArns"):
+                found.append(_shared.at(name, "has managed policies"))
+            for statement in self._statements(role):
+                found += [_shared.at(name, fault) for fault in self._faults(statement)]
+        roles: set[str | None] = set()
+        for name, function in _shared.of_type(cfn, "AWS::Lambda::Function"):
+            role_name = _shared.target(function.get("Role"))
+            if role_name in roles:
+                found.append(_shared.at(name, f"shares the role {role_name} with another function"))
+            roles.add(role_name)
+        return found
+
+    @staticmethod
+    def _statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for entry in _shared.as_list(role.get("Policies")):
+            for policy in _shared.branches(entry):
+                for statement in _shared.as_list(policy.get("PolicyDocument", {}).get("Statement")):
+                    yield from _shared.branches(statement)
+
+    @staticmethod
+    def _faults(statement: dict[str, Any]) -> Iterator[str]:
+        if statement.get("Effect") != "Allow":
+            return
+        if "NotAction" in statement or "NotResource" in statement:
+            yield "NotAction and NotResource allow what nobody thought of"
+        actions = [str(action) for action in _shared.as_list(statement.get("Action"))]
+        yield from (f"wildcard action {action}" for action in actions if "*" in action)
+        if "*" in _shared.as_list(statement.get("Resource")) and not set(actions) <= WITHOUT_RESOURCE:
+            yield f"resource * for {', '.join(actions)}"
