@@ -191,9 +191,8 @@ def main() -> int:
     """Tell the story."""
     began = time.monotonic()
     print("Starting the embedded cloud and deploying the stack ...")
-    with LocalCloud(clock=BEGIN) as cloud:
+    with LocalCloud(clock=BEGIN) as cloud, Teller(cloud) as teller:
         print(f"Ready after {time.monotonic() - began:.1f} s at {cloud.url}; business time is {BEGIN}.")
-        teller = Teller(cloud)
         a_day(teller)
         a_late_event(teller)
         an_old_customer(teller)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -15,7 +15,7 @@ BATCH = "application/cloudevents-batch+json"
 
 
 class Teller:
-    """Speaks to the API as one of its users, and stops the story when an answer is not the expected one."""
+    """Speaks to the API as its users, and stops the story when an answer is a refusal. A context manager."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         """Take the running cloud."""
@@ -24,15 +24,24 @@ class Teller:
         self._operator = cloud.token(None, "billing:admin")
         self._producer = cloud.token(None, "usage:write")
 
+    def __enter__(self) -> Self:
+        """The teller itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def operator(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
         """A call of the operator."""
         headers = {"Idempotency-Key": key} if key else {}
         return self._call(method, path, self._operator, json=body, headers=headers)
 
     def customer(self, account_id: str, path: str, **query: str) -> Any:
-        """A customer reads something of its own."""
+        """A customer reads something of its own; `from_` is `from`."""
         token = self._cloud.token(account_id, "billing:read")
-        return self._call("GET", f"/v1/accounts/{account_id}{path}", token, params=query)
+        params = {name.rstrip("_"): value for name, value in query.items()}
+        return self._call("GET", f"/v1/accounts/{account_id}{path}", token, params=params)
 
     def report(self, events: Sequence[Mapping[str, Any]]) -> Any:
         """A gateway reports calls."""

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
 
 from aws_platform.api import Body, Shown
 from aws_platform.days import FIRST_DAY, LAST_DAY
+from aws_platform.keys import ACCOUNT_ID_PATTERN
 from rating import money
 
 _LARGEST_TOP_UP = Decimal(10**9)
@@ -43,7 +44,7 @@ def _phone(text: str) -> str:
 def _instant(value: Any) -> datetime:
     """An RFC 3339 time with an offset."""
     if not isinstance(value, str) or not re.fullmatch(
-        r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", value, re.ASCII
+        r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)", value, re.ASCII
     ):
         msg = "not an RFC 3339 time"
         raise ValueError(msg)
@@ -55,7 +56,7 @@ def _instant(value: Any) -> datetime:
     return instant
 
 
-AccountId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+AccountId = Annotated[StrictStr, Field(pattern=ACCOUNT_ID_PATTERN)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=500)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=200)]
 Locale = Literal["zh-CN", "en"]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -14,12 +13,13 @@ from aws_lambda_powertools.logging import Logger
 
 from aws_platform import clients, clock, problems
 from aws_platform.access import Access, check_scope
-from aws_platform.buckets import BucketStore, Outcome
+from aws_platform.buckets import BucketStore
 from aws_platform.directory import Directory
 from aws_platform.edge import media_type, raw_body
 from aws_platform.failures import is_temporary
 from aws_platform.problems import FieldError, Problem
 from aws_platform.settings import Settings
+from aws_platform.tasks import side_by_side
 from ingest.events import (
     MAX_BYTES,
     MAX_EVENTS,
@@ -29,13 +29,11 @@ from ingest.events import (
     parse_body,
     write_body,
 )
-from ingest.record_usage import Report, in_turn, record_usage
+from ingest.record_usage import Report, record_usage
 from rating.catalog import Catalog, load
 
 BATCH = "application/cloudevents-batch+json"
 SINGLE = "application/cloudevents+json"
-_SIDE_BY_SIDE = 8
-"""Stores under way at once; each waits for DynamoDB most of its time."""
 
 logger = Logger()
 
@@ -48,7 +46,6 @@ class Meter:
     catalog: Catalog
     directory: Directory
     buckets: BucketStore
-    pool: ThreadPoolExecutor
 
     def take(self, values: list[object]) -> Report:
         """Record a batch. Raises TryAgainError."""
@@ -58,14 +55,8 @@ class Meter:
             catalog=self.catalog,
             directory=self.directory,
             buckets=self.buckets,
-            run=self._run,
+            run=side_by_side,
         )
-
-    def _run(self, stores: Iterable[Callable[[], list[Outcome]]]) -> Iterable[list[Outcome]]:
-        listed = list(stores)
-        if len(listed) <= 1:
-            return in_turn(listed)
-        return list(self.pool.map(lambda store: store(), listed))
 
 
 @cache
@@ -78,7 +69,6 @@ def meter() -> Meter:
         load(),
         Directory(reads, writes, settings.usage_table, settings.ledger_table),
         BucketStore(reads, writes, settings.usage_table),
-        ThreadPoolExecutor(_SIDE_BY_SIDE),
     )
 
 

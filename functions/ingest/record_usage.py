@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -12,6 +12,8 @@ from typing import NamedTuple
 from aws_platform import records
 from aws_platform.buckets import Bucket, BucketStore, LateMark, Outcome
 from aws_platform.directory import Directory, Metered
+from aws_platform.keys import is_account_id
+from aws_platform.tasks import Run, in_turn
 from ingest.events import Rejected, UsageEvent, check_shape, echoed_id, parse_instant
 from rating.account import Cycle
 from rating.catalog import Catalog, Interface, InterfaceRefused
@@ -24,9 +26,6 @@ MAX_AHEAD_SECONDS = 5 * 60
 """An event may be this far ahead of now (D4)."""
 _DAY_SECONDS = 86_400
 _EPOCH = date(1970, 1, 1)
-
-Stores = Callable[[Iterable[Callable[[], list[Outcome]]]], Iterable[list[Outcome]]]
-"""Runs several stores, one after the other or side by side, and gives their results in order."""
 
 
 @dataclass(slots=True)
@@ -67,11 +66,6 @@ class _Refusal(Exception):  # noqa: N818 - a refusal of input, not a fault of th
         self.detail = detail
 
 
-def in_turn(stores: Iterable[Callable[[], list[Outcome]]]) -> Iterable[list[Outcome]]:
-    """One store after the other."""
-    return [store() for store in stores]
-
-
 def record_usage(
     values: list[object],
     now: datetime,
@@ -79,7 +73,7 @@ def record_usage(
     catalog: Catalog,
     directory: Directory,
     buckets: BucketStore,
-    run: Stores = in_turn,
+    run: Run = in_turn,
 ) -> Report:
     """Store what can be stored of a batch, and say what became of each event.
 
@@ -88,7 +82,7 @@ def record_usage(
     """
     shaped, problems = check_shape(values)
     report = Report(errors=problems)
-    accounts = directory.load({event["subject"] for _, event in shaped})
+    accounts = directory.load({event["subject"] for _, event in shaped if is_account_id(event["subject"])})
     judge = _Judge(now, catalog, accounts)
     calls: dict[str, list[_Call]] = {}
     for index, event in shaped:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
 from aws_platform import clients, live
 from aws_platform.settings import Settings
+from aws_platform.tasks import side_by_side
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,9 +44,12 @@ def roll_up(stream_records: Sequence[Mapping[str, Any]], dynamodb: DynamoDBClien
                 buckets[sort_key] = content
         elif settings.sandbox and partition == "sandbox" and sort_key == "drain":
             drains.append(int(image["n"]["N"]))
-    for key, buckets in windows.items():
+
+    def bring_up_to_date(key: live.WindowKey) -> None:
         expires_at = live.expiry(_day_of(key.partition), sandbox=settings.sandbox)
-        live.add_to_window(dynamodb, settings.live_table, key, buckets, expires_at)
+        live.add_to_window(dynamodb, settings.live_table, key, windows[key], expires_at)
+
+    side_by_side([partial(bring_up_to_date, key) for key in windows])
     if drains:
         _acknowledge(dynamodb, settings, max(drains))
 

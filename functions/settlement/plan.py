@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
+from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from aws_platform import clients, clock, failures, keys
 from aws_platform.ledger import query_all
 from aws_platform.settings import Settings
+from aws_platform.tasks import side_by_side
 from rating.schedule import begun_run_day
 
 if TYPE_CHECKING:
@@ -32,37 +34,40 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
     """
     settings, dynamodb = Settings.from_environment(), clients.dynamodb()
     run_day = begun_run_day(clock.now(settings, dynamodb))
-    accounts = due_accounts(dynamodb, settings, run_day)
-    if event.get("task") == "check":
-        unsettled = sum(1 for _ in accounts)
-        _publish(unsettled)
-        logger.info("run checked", run_day=run_day.isoformat(), unsettled=unsettled)
-        return {"unsettled": unsettled}
-    queued = queue_accounts(clients.sqs(), settings.settlement_queue_url, accounts)
-    logger.info("run planned", run_day=run_day.isoformat(), accounts=queued)
-    return {"queued": queued}
+    checking = event.get("task") == "check"
+
+    def work_off(shard: str) -> int:
+        accounts = due_accounts(dynamodb, settings, shard, run_day)
+        if checking:
+            return sum(1 for _ in accounts)
+        return queue_accounts(clients.sqs(), settings.settlement_queue_url, accounts)
+
+    accounts = sum(side_by_side([partial(work_off, shard) for shard in keys.all_shards()]))
+    logger.info("run checked" if checking else "run planned", run_day=run_day.isoformat(), accounts=accounts)
+    if checking:
+        _publish(accounts)
+    return {"unsettled" if checking else "queued": accounts}
 
 
-def due_accounts(dynamodb: DynamoDBClient, settings: Settings, run_day: date) -> Iterator[str]:
-    """The accounts with usage to settle or a month to close, each once: read from the due-indexes alone."""
-    for shard in keys.all_shards():
-        seen: set[str] = set()
-        for table in (settings.usage_table, settings.ledger_table):
-            for item in query_all(
-                dynamodb,
-                TableName=table,
-                IndexName=_DUE_INDEX,
-                KeyConditionExpression="due_pk = :pk AND due_sk < :after",
-                ExpressionAttributeValues={
-                    ":pk": {"S": shard},
-                    ":after": {"S": (run_day + timedelta(days=1)).isoformat()},
-                },
-                ProjectionExpression="due_sk",
-            ):
-                account_id = item["due_sk"]["S"].split("#")[1]
-                if account_id not in seen:
-                    seen.add(account_id)
-                    yield account_id
+def due_accounts(dynamodb: DynamoDBClient, settings: Settings, shard: str, run_day: date) -> Iterator[str]:
+    """The accounts of a shard with usage to settle or a month to close, each once: read from the due-indexes alone."""
+    seen: set[str] = set()
+    for table in (settings.usage_table, settings.ledger_table):
+        for item in query_all(
+            dynamodb,
+            TableName=table,
+            IndexName=_DUE_INDEX,
+            KeyConditionExpression="due_pk = :pk AND due_sk < :after",
+            ExpressionAttributeValues={
+                ":pk": {"S": shard},
+                ":after": {"S": (run_day + timedelta(days=1)).isoformat()},
+            },
+            ProjectionExpression="due_sk",
+        ):
+            account_id = item["due_sk"]["S"].split("#")[1]
+            if account_id not in seen:
+                seen.add(account_id)
+                yield account_id
 
 
 def queue_accounts(sqs: SQSClient, queue_url: str, accounts: Iterable[str]) -> int:

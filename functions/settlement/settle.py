@@ -16,6 +16,7 @@ from aws_platform.due import Due, DueMonth, read_due
 from aws_platform.ledger import OutdatedError, journal_put, transact
 from aws_platform.pending import TRANSACTION_TYPES, Pending, Usage, cycle_of, pending_charges, together
 from aws_platform.settings import Settings
+from aws_platform.tasks import side_by_side
 from rating import money
 from rating.account import Account
 from rating.bill import Bill, CountedSegment, billed
@@ -94,7 +95,7 @@ class Worker:
 
     def _settle_usage(self, account: Account, usage: Usage, now: datetime) -> tuple[Account, Bill | None]:
         """Bill usage that no bill holds yet, if there is any, and take its days off the due-index."""
-        pending = pending_charges(self.dynamodb, self.settings, self.catalog, account, usage)
+        pending = pending_charges(self.dynamodb, self.settings, self.catalog, account, usage, run=side_by_side)
         bill = None
         if pending.charges:
             account, bill = self._issue(account, pending, now)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_platform import problems
 from aws_platform.accounts import read_account
+from aws_platform.keys import is_account_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -19,8 +20,6 @@ ADMIN = "billing:admin"
 READ = "billing:read"
 WRITE = "billing:write"
 PRODUCER = "usage:write"
-
-_LONGEST_ACCOUNT_ID = 64
 
 
 class Access(Enum):
@@ -76,8 +75,8 @@ def check_account(principal: Principal, account_id: str, dynamodb: DynamoDBClien
     """
     if not principal.is_operator and principal.account_id != account_id:
         raise problems.forbidden()
-    # Longer than any id, a text could not even be asked for: it may be more than a key can hold.
-    account = read_account(dynamodb, table, account_id) if len(account_id) <= _LONGEST_ACCOUNT_ID else None
+    # What is no id is not asked for: it may be more than a key can hold.
+    account = read_account(dynamodb, table, account_id) if is_account_id(account_id) else None
     if account is None:
         raise problems.not_found("account") if principal.is_operator else problems.forbidden()
     return account

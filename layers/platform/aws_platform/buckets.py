@@ -33,6 +33,10 @@ _CACHED_RECORDS = 100_000
 """Records whose identities a process remembers, so that most writes need no read; about 15 MB."""
 
 
+_ATTEMPTS = 20
+"""Tries of one write: many gateways may share a source, and one of the contending writers succeeds each time."""
+
+
 class Outcome(StrEnum):
     """What became of an event."""
 
@@ -96,7 +100,7 @@ class BucketStore:
         """
         known = self._recall(bucket)
         mine: set[bytes] = set()
-        for _ in failures.attempts():
+        for _ in failures.attempts(_ATTEMPTS):
             fresh, outcomes = _classify(known.seen, events, mine)
             if not fresh:
                 self._remember(bucket, known)

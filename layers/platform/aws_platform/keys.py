@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from datetime import date
 
+ACCOUNT_ID_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
+_ACCOUNT_ID = re.compile(ACCOUNT_ID_PATTERN.strip("^$"))
+
 SHARDS = 4
 """Partitions of a due-index. Each takes 1,000 writes a second before DynamoDB splits it for heat."""
+
+
+def is_account_id(text: str) -> bool:
+    """Whether an account can have this id; anything else need not be looked up."""
+    return _ACCOUNT_ID.fullmatch(text) is not None
 
 
 def shard_of(account_id: str) -> str:

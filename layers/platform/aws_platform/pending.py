@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from aws_platform import bills
+from aws_platform.tasks import Run, in_turn
 from aws_platform.usage_counts import DayCount, count_day
 from rating.account import Cycle
 from rating.allocation import Segment, allocate, segments_of
@@ -68,7 +69,13 @@ def together(account: Account, days: Sequence[DueDay]) -> Iterable[Usage]:
 
 
 def pending_charges(
-    dynamodb: DynamoDBClient, settings: Settings, catalog: Catalog, account: Account, usage: Usage
+    dynamodb: DynamoDBClient,
+    settings: Settings,
+    catalog: Catalog,
+    account: Account,
+    usage: Usage,
+    *,
+    run: Run = in_turn,
 ) -> Pending:
     """Count the usage, take off what earlier bills hold, allocate and price the rest."""
     before = _issued_before(dynamodb, settings, account, usage)
@@ -77,7 +84,7 @@ def pending_charges(
     for due in usage.days:
         segments = _segments(account, due.day, before)
         cuts = [segment.start for segment in segments[1:]]
-        counts[due.day] = count_day(dynamodb, settings.usage_table, account.account_id, due.day, cuts, catalog)
+        counts[due.day] = count_day(dynamodb, settings.usage_table, account.account_id, due.day, cuts, catalog, run)
         fresh += _not_billed(segments, counts[due.day], before)
     return Pending(usage, counts, fresh, _charges(catalog, account, fresh, before, usage))
 

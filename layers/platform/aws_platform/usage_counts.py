@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_platform import keys, records
+from aws_platform.tasks import Run, in_turn
 from rating.civil import start_of
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 SLOTS_OF_DAY = 86_400 // records.SLOT_SECONDS
 _RANGES = 8
 """Parts that a day of more than one page is read in, side by side."""
-
-SideBySide = Callable[[Iterable[Callable[[], "list[_Part]"]]], Iterable["list[_Part]"]]
-"""Runs several reads, one after the other or side by side, and gives their results in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +39,6 @@ class DayCount:
     """All calls, charged or not, by packed dimensions."""
 
 
-def in_turn(reads: Iterable[Callable[[], list[_Part]]]) -> Iterable[list[_Part]]:
-    """One read after the other."""
-    return [read() for read in reads]
-
-
 def count_day(
     dynamodb: DynamoDBClient,
     table: str,
@@ -53,7 +46,7 @@ def count_day(
     day: date,
     cuts: Sequence[datetime],
     catalog: Catalog,
-    run: SideBySide = in_turn,
+    run: Run = in_turn,
 ) -> DayCount:
     """Count a day, strongly consistent; `cuts` are the instants inside the day at which segments begin.
 
@@ -87,7 +80,7 @@ def _by_tag(dimensions: Mapping[int, int], catalog: Catalog) -> dict[str, int]:
     return totals
 
 
-def _read_day(dynamodb: DynamoDBClient, table: str, partition: str, attribute: str, run: SideBySide) -> Iterator[_Part]:
+def _read_day(dynamodb: DynamoDBClient, table: str, partition: str, attribute: str, run: Run) -> Iterator[_Part]:
     """One attribute of all buckets of a day: the first page, and if there is more the rest in ranges."""
     first, after = _page(dynamodb, table, partition, attribute, "0", "~", None)
     yield from first
