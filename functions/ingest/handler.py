@@ -67,8 +67,8 @@ def meter() -> Meter:
     return Meter(
         settings,
         load(),
-        Directory(reads, writes, settings.usage_table, settings.ledger_table),
-        BucketStore(reads, writes, settings.usage_table),
+        Directory(reads, writes, settings.usage_table, settings.ledger_table, settings.due_shards),
+        BucketStore(reads, writes, settings.usage_table, settings.due_shards),
     )
 
 

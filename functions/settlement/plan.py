@@ -42,7 +42,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
             return sum(1 for _ in accounts)
         return queue_accounts(clients.sqs(), settings.settlement_queue_url, accounts)
 
-    accounts = sum(side_by_side([partial(work_off, shard) for shard in keys.all_shards()]))
+    accounts = sum(side_by_side([partial(work_off, shard) for shard in keys.all_shards(settings.due_shards)]))
     logger.info("run checked" if checking else "run planned", run_day=run_day.isoformat(), accounts=accounts)
     if checking:
         _publish(accounts)

@@ -17,7 +17,6 @@ from aws_platform.ledger import OutdatedError, journal_put, transact
 from aws_platform.pending import TRANSACTION_TYPES, Pending, Usage, cycle_of, pending_charges, together
 from aws_platform.settings import Settings
 from aws_platform.tasks import side_by_side
-from rating import money
 from rating.account import Account
 from rating.bill import Bill, CountedSegment, billed
 from rating.catalog import Catalog, load
@@ -123,10 +122,11 @@ class Worker:
             charges=billed(pending.charges, settled.shares),
             counted=tuple(CountedSegment(segment.start, segment.end, calls) for segment, calls in pending.fresh),
         )
+        shard = keys.shard_of(account.account_id, self.settings.due_shards)
         items = [
             account_put(table, account, after),
             bills.bill_put(table, account.account_id, bill),
-            bills.month_update(table, account.account_id, keys.shard_of(account.account_id), bill),
+            bills.month_update(table, account.account_id, shard, bill),
             *self._day_updates(account, usage),
         ]
         if settled.movements:
@@ -172,7 +172,7 @@ class Worker:
             if due.raised is not None:
                 self._remove_mark(account, due.day, due.raised)
 
-    def _remove_mark(self, account: Account, day: date, raised: int) -> None:
+    def _remove_mark(self, account: Account, day: date, raised: str) -> None:
         """Remove a late mark, unless usage has arrived since it was read: that is for the next run."""
         try:
             self.dynamodb.delete_item(
@@ -182,7 +182,7 @@ class Worker:
                     "sk": {"S": keys.late_mark(day)},
                 },
                 ConditionExpression="attribute_not_exists(pk) OR raised = :raised",
-                ExpressionAttributeValues={":raised": {"N": str(raised)}},
+                ExpressionAttributeValues={":raised": {"S": raised}},
             )
         except Exception as error:
             if not failures.is_condition_failure(error):
@@ -204,8 +204,8 @@ class Worker:
                 "ConditionExpression": "attribute_not_exists(closed) AND details = :details AND deducted = :deducted",
                 "ExpressionAttributeValues": {
                     ":now": {"S": now.isoformat()},
-                    ":details": {"N": money.detail(month.details)},
-                    ":deducted": {"N": money.yuan(month.deducted)},
+                    ":details": {"N": bills.number(month.details)},
+                    ":deducted": {"N": bills.number(month.deducted)},
                 },
             }
         }

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from aws_platform import keys
 from aws_platform.ledger import query_all
-from rating import money
 from rating.bill import Bill, BilledCharge, BilledLine, CountedSegment, TransactionType
 from rating.billing import Line, Quantities
 from rating.civil import first_day, last_day, month_of, next_month, rfc3339
@@ -45,13 +44,18 @@ def month_update(table: str, account_id: str, shard: str, bill: Bill) -> dict[st
             "UpdateExpression": "ADD details :details, deducted :deducted SET due_pk = :pk, due_sk = :sk",
             "ConditionExpression": "attribute_not_exists(closed)",
             "ExpressionAttributeValues": {
-                ":details": {"N": money.detail(bill.details)},
-                ":deducted": {"N": money.yuan(bill.amount)},
+                ":details": {"N": number(bill.details)},
+                ":deducted": {"N": number(bill.amount)},
                 ":pk": {"S": shard},
                 ":sk": {"S": keys.due_sort_key(closes_on, account_id, keys.month_item(month))},
             },
         }
     }
+
+
+def number(amount: Decimal) -> str:
+    """An amount as the table keeps it: no idle zeros, no exponent."""
+    return format(amount.normalize(), "f")
 
 
 def bills_by_charge(dynamodb: DynamoDBClient, table: str, account_id: str, month: str) -> Iterator[Bill]:

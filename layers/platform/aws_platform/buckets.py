@@ -18,6 +18,7 @@ from datetime import date
 from enum import StrEnum
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -83,11 +84,12 @@ class _Known:
 class BucketStore:
     """Stores events into buckets of the usage table."""
 
-    def __init__(self, reads: DynamoDBClient, writes: DynamoDBClient, table: str) -> None:
+    def __init__(self, reads: DynamoDBClient, writes: DynamoDBClient, table: str, shards: int = keys.SHARDS) -> None:
         """`writes` must not send anything again by itself; see `clients.dynamodb_once`."""
         self._reads = reads
         self._writes = writes
         self._table = table
+        self._shards = shards
         self._cache: OrderedDict[Bucket, _Known] = OrderedDict()
         self._cached_records = 0
         self._lock = Lock()
@@ -157,16 +159,19 @@ class BucketStore:
         return None
 
     def _raise_mark(self, bucket: Bucket, late: LateMark) -> dict[str, Any]:
-        """Count one more late write of the day; the run that removes the mark asks for the number that it saw."""
+        """Leave word of a late write to the day; the run that removes the mark asks for the token that it saw.
+
+        A token and not a count, which would begin anew, and so meet the same number again, after a removal.
+        """
         sort_key = keys.late_mark(bucket.day)
         return {
             "TableName": self._table,
             "Key": {"pk": {"S": keys.usage_account(bucket.account_id)}, "sk": {"S": sort_key}},
-            "UpdateExpression": "ADD raised :one "
-            "SET due_pk = if_not_exists(due_pk, :pk), due_sk = if_not_exists(due_sk, :sk)",
+            "UpdateExpression": "SET raised = :token, due_pk = if_not_exists(due_pk, :pk), "
+            "due_sk = if_not_exists(due_sk, :sk)",
             "ExpressionAttributeValues": {
-                ":one": {"N": "1"},
-                ":pk": {"S": keys.shard_of(bucket.account_id)},
+                ":token": {"S": uuid4().hex},
+                ":pk": {"S": keys.shard_of(bucket.account_id, self._shards)},
                 ":sk": {"S": keys.due_sort_key(late.due_on, bucket.account_id, sort_key)},
             },
         }

@@ -78,11 +78,19 @@ class Metered:
 class Directory:
     """Reads and extends what metering knows. One a process."""
 
-    def __init__(self, reads: DynamoDBClient, writes: DynamoDBClient, usage_table: str, ledger_table: str) -> None:
+    def __init__(
+        self,
+        reads: DynamoDBClient,
+        writes: DynamoDBClient,
+        usage_table: str,
+        ledger_table: str,
+        shards: int = keys.SHARDS,
+    ) -> None:
         """`writes` must not send anything again by itself; see `clients.dynamodb_once`."""
         self._reads = reads
         self._writes = writes
         self._usage = usage_table
+        self._shards = shards
         self._ledger = ledger_table
         self._accounts: dict[str, Metered] = {}
 
@@ -174,7 +182,7 @@ class Directory:
             try:
                 self._writes.put_item(
                     TableName=self._usage,
-                    Item={**key, "due_pk": {"S": keys.shard_of(account_id)}, "due_sk": {"S": due}},
+                    Item={**key, "due_pk": {"S": keys.shard_of(account_id, self._shards)}, "due_sk": {"S": due}},
                     ConditionExpression="attribute_not_exists(pk)",
                 )
             except Exception as error:

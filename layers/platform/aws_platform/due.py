@@ -28,8 +28,8 @@ class DueDay:
     day: date
     has_item: bool = False
     """Its day item is in the due-index and must leave it with the settlement."""
-    raised: int | None = None
-    """The number on its late mark as it was before anything was counted."""
+    raised: str | None = None
+    """The token on its late mark as it was before anything was counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: d
         if sort_key.startswith(keys.DAY_PREFIX):
             due.has_item = True
         else:
-            due.raised = int(item["raised"]["N"])
+            due.raised = item["raised"]["S"]
     return [days[day] for day in sorted(days)]
 
 

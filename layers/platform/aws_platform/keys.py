@@ -10,7 +10,8 @@ ACCOUNT_ID_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 _ACCOUNT_ID = re.compile(ACCOUNT_ID_PATTERN.strip("^$"))
 
 SHARDS = 4
-"""Partitions of a due-index. Each takes 1,000 writes a second before DynamoDB splits it for heat."""
+"""Partitions of a due-index, unless the stack says otherwise. Each takes 1,000 writes a second before DynamoDB splits
+it for heat. A running stack may get more of them, never fewer: what lies in one is found only by asking it."""
 
 
 def is_account_id(text: str) -> bool:
@@ -18,14 +19,14 @@ def is_account_id(text: str) -> bool:
     return _ACCOUNT_ID.fullmatch(text) is not None
 
 
-def shard_of(account_id: str) -> str:
+def shard_of(account_id: str, shards: int = SHARDS) -> str:
     """The partition of a due-index that an account's entries are in."""
-    return f"due#{zlib.crc32(account_id.encode()) % SHARDS}"
+    return f"due#{zlib.crc32(account_id.encode()) % shards}"
 
 
-def all_shards() -> list[str]:
+def all_shards(shards: int = SHARDS) -> list[str]:
     """Every partition of a due-index."""
-    return [f"due#{number}" for number in range(SHARDS)]
+    return [f"due#{number}" for number in range(shards)]
 
 
 def due_sort_key(due_on: date, account_id: str, item: str) -> str:

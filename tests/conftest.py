@@ -1,0 +1,18 @@
+"""How property tests run: without a time limit, and in CI (`CI` set) with the same examples every time.
+
+`pytest --hypothesis-profile=thorough` looks much harder.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# A machine that is busy with something else is no reason to fail.
+_SLOW_MACHINE = (HealthCheck.too_slow,)
+
+settings.register_profile("dev", deadline=None, max_examples=100, suppress_health_check=_SLOW_MACHINE)
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None, print_blob=True)
+settings.register_profile("thorough", settings.get_profile("dev"), max_examples=3000)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")

@@ -1,0 +1,497 @@
+"""The real product over the fault harness: the template's tables and functions, and a watch over every commit.
+
+``Cloud`` starts the product in a ``World`` and speaks to it as its callers do. ``Watch`` looks at each commit for what
+must hold at every moment, whatever was interrupted. ``tests.faults.properties`` has what must hold in the end.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
+from unittest import mock
+from zoneinfo import ZoneInfo
+
+from aws_platform import api, clients, clock, keys, records
+from aws_platform.directory import read_names
+from ingest import handler as ingest
+from ingest.handler import Meter
+from rating.catalog import load
+from settlement import settle
+from tests.faults.harness import Delivery, QueueSource, StreamSource, World
+from tests.faults.harness.dynamodb import Change
+from tests.support.product import BATCH, PRODUCER, TABLES, Product, Reply, template
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+SETTLEMENT, USAGE, DEAD_LETTERS = "settlement", "usage-queue", "usage-dead-letters"
+FUNDS = ("gift", "income_transfer", "cash")
+"""In the order of payment (D16), as an account's item has them."""
+LATE_FROM = time(7, 55)
+"""On the day of the run; what is written from then on must leave a mark."""
+DAILY_SINCE = datetime(2023, 1, 4, tzinfo=SHANGHAI)
+
+type Json = dict[str, Any]
+
+_make_meter: Callable[[], Meter] = ingest.meter.__wrapped__
+
+
+class TryAgain(Exception):  # noqa: N818 - what a caller hears, not a fault of it
+    """An answer after which the caller sends the same again."""
+
+
+class Fact(NamedTuple):
+    """A call, as its event reports it."""
+
+    account: str
+    source: str
+    event_id: str
+    second: int
+    """Since the epoch."""
+    interface: str
+    code: str
+    sub_account: str
+
+    @property
+    def day(self) -> date:
+        """The civil day that it belongs to (D1)."""
+        return self.instant.date()
+
+    @property
+    def instant(self) -> datetime:
+        """When it was made."""
+        return datetime.fromtimestamp(self.second, SHANGHAI)
+
+    @property
+    def identity(self) -> tuple[str, str, str, int]:
+        """What makes two events the same one."""
+        return self[:4]
+
+
+def fact(sent: Mapping[str, Any]) -> Fact:
+    """What an event says; the tests' events have neither libraries nor fractions of seconds."""
+    data = sent["data"]
+    second = int(datetime.fromisoformat(sent["time"]).timestamp())
+    names = data["interface"], data["result_code"], data.get("sub_account") or ""
+    return Fact(sent["subject"], sent["source"], sent["id"], second, *names)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a producer was answered."""
+
+    events: tuple[Json, ...]
+    report: Json
+
+
+def day(text: str) -> date:
+    """A day."""
+    return date.fromisoformat(text)
+
+
+def at(text: str) -> datetime:
+    """An instant on Shanghai's clock: ``2025-03-01 08:00``."""
+    return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI)
+
+
+def is_daily(account: Mapping[str, Any]) -> bool:
+    """Whether an account is settled by day (D2); the body of its item is given."""
+    return datetime.fromisoformat(account["opened_at"]) >= DAILY_SINCE
+
+
+def late_from(account: Mapping[str, Any], usage_day: date) -> datetime:
+    """From when on usage of a day is late: 07:55 before its run (D3)."""
+    following = usage_day + timedelta(days=1)
+    if not is_daily(account):
+        following = (usage_day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return datetime.combine(following, LATE_FROM, SHANGHAI)
+
+
+class Watch:
+    """Looks at every commit. What is wrong at any moment is kept in ``broken``, even if it is mended later."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.broken: list[str] = []
+        self._commit = world.dynamodb._commit
+        world.dynamodb._commit = self._watched  # type: ignore[method-assign]
+
+    def _watched(self, changes: Any) -> None:
+        listed: list[Change] = list(changes)
+        self._commit(listed)
+        real = [change for change in listed if change.before != change.after]
+        for change in real:
+            before, after = change.before or {}, change.after or {}
+            item = after or before
+            partition, sort_key = item["pk"]["S"], item["sk"]["S"]
+            if change.table.name == "usage":
+                self._usage(partition, sort_key, before, after, real)
+            elif change.table.name == "ledger":
+                self._ledger(partition, sort_key, before, after)
+
+    def expect(self, holds: object, what: str) -> None:
+        """Keep what does not hold."""
+        if not holds:
+            self.broken.append(f"{what} (after call {len(self.world.trace) + 1})")
+
+    # usage
+
+    def _usage(self, partition: str, sort_key: str, before: Json, after: Json, commit: list[Change]) -> None:
+        where = f"usage {partition} {sort_key}"
+        if "r" in before or "r" in after:
+            self.expect("r" in after, f"{where}: a bucket was removed")
+            self._bucket(where, before, after)
+            self._around_bucket(partition, where, commit)
+        elif sort_key == keys.DICTIONARY:
+            for names in ("sub_accounts", "codes"):
+                old, new = before.get(names, {"L": []})["L"], after.get(names, {"L": []})["L"]
+                self.expect(new[: len(old)] == old, f"{where}: a number was given anew")
+                self.expect(len({one["S"] for one in new}) == len(new), f"{where}: a name has two numbers")
+
+    def _bucket(self, where: str, before: Json, after: Json) -> None:
+        old = base64.b64decode(before["r"]["B"]) if before else b""
+        new = base64.b64decode(after["r"]["B"])
+        self.expect(new.startswith(old) and len(new) > len(old), f"{where}: stored events were changed")
+        identities = [identity for identity, _ in records.split_records(new)]
+        self.expect(len(set(identities)) == len(identities), f"{where}: an event is stored twice")
+        counted = records.add_counts([base64.b64decode(after["c"]["B"])])
+        self.expect(counted == dict(records.count_records(new)), f"{where}: the counts are not those of the records")
+
+    def _around_bucket(self, partition: str, where: str, commit: list[Change]) -> None:
+        account_id, _, digits = partition.rpartition("#")
+        usage_day = datetime.strptime(digits, "%Y%m%d").replace(tzinfo=SHANGHAI).date()
+        days = keys.usage_account(account_id)
+        self.expect(self._item("usage", days, keys.day_item(usage_day)), f"{where}: no day item")
+        account = self._item("ledger", keys.ledger(account_id), keys.ACCOUNT)
+        body = json.loads((account or {})["body"]["S"])
+        if self.world.clock.now >= late_from(body, usage_day):
+            marks = [one.after for one in commit if one.after and one.after["sk"]["S"] == keys.late_mark(usage_day)]
+            self.expect(marks and "due_pk" in marks[0], f"{where}: late usage without a mark")
+
+    # ledger
+
+    def _ledger(self, partition: str, sort_key: str, before: Json, after: Json) -> None:
+        where = f"ledger {partition} {sort_key}"
+        if sort_key == keys.ACCOUNT:
+            self._account(where, before, after)
+        elif sort_key.startswith(keys.MONTH_PREFIX):
+            self.expect("closed" not in before, f"{where}: a closed month was changed")
+        else:
+            self.expect(not before, f"{where}: what was issued was changed")
+
+    def _account(self, where: str, before: Json, after: Json) -> None:
+        number = int(before["version"]["N"]) if before else 0
+        self.expect(int(after["version"]["N"]) == number + 1, f"{where}: a change was written over")
+        new = json.loads(after["body"]["S"])
+        old = json.loads(before["body"]["S"]) if before else {"settled_through": None}
+        through = old["settled_through"]
+        self.expect(through is None or through <= (new["settled_through"] or ""), f"{where}: settled_through fell")
+        sums = dict.fromkeys(FUNDS, Decimal(0))
+        for page in journal_pages(self.world, where.split()[1]):
+            for fund, amount, _ in page["entries"]:
+                sums[fund] += Decimal(amount)
+        funds = dict(zip(FUNDS, map(Decimal, new["funds"]), strict=True))
+        self.expect(sums == funds, f"{where}: the journal says {sums}, the funds are {funds}")
+
+    def _item(self, table: str, partition: str, sort_key: str) -> Json | None:
+        found = self.world.dynamodb.table(table)
+        return found.get(found.key({"pk": {"S": partition}, "sk": {"S": sort_key}}))
+
+
+def journal_pages(world: World, partition: str) -> list[Json]:
+    """An account's journal, in the order of its versions."""
+    found = world.dynamodb.table("ledger").partitions.get(partition.encode(), {}).values()
+    pages = [item for item in found if item["sk"]["S"].startswith("J#")]
+    pages.sort(key=lambda item: item["sk"]["S"].rpartition("#")[2])
+    return [{**json.loads(item["page"]["S"]), "version": int(item["sk"]["S"].rpartition("#")[2])} for item in pages]
+
+
+@dataclass
+class Cloud:
+    """The product in a world. What its callers were told is kept until the world is restored."""
+
+    world: World
+    product: Product
+    watch: Watch
+    told: list[Told] = field(default_factory=list)
+    before: tuple[Fact, ...] = ()
+    """What was stored before anybody was told anything."""
+    paid: dict[str, tuple[str, Json]] = field(default_factory=dict)
+    """Answered top-ups by key: (account, body of the answer)."""
+    statuses: list[int] = field(default_factory=list)
+    untold: bool = False
+    """Whether events came through the queue, where nobody is answered."""
+    logged: str = ""
+    """The last error that a function logged."""
+    make_meter: Callable[[], Meter] = _make_meter
+    """How a process makes what ingest keeps; a test may put something broken in its place."""
+    _meters: dict[str, Meter] = field(default_factory=dict)
+
+    # processes
+
+    def meter(self) -> Meter:
+        """What the ingest function of this process keeps between invocations."""
+        worker = self.world.current()
+        name = worker.name if worker else ""
+        if name not in self._meters:
+            self._meters[name] = self.make_meter()
+        return self._meters[name]
+
+    def forget(self) -> None:
+        """A process has died; or, where none is running, another case begins."""
+        worker = self.world.current()
+        if worker is not None:
+            self._meters.pop(worker.name, None)
+            return
+        self._meters.clear()
+        self.told.clear()
+        self.paid.clear()
+        self.statuses.clear()
+        self.untold = False
+        self.watch.broken.clear()
+
+    def as_worker[T](self, work: Callable[[], T]) -> T:
+        """Do something as part of the worker of this thread, or as one without faults: its threads then take turns."""
+        if self.world.current() is not None:
+            return work()
+        outcome = self.world.worker("test").run(work)
+        if outcome.error is not None:
+            raise outcome.error
+        value: T = outcome.value
+        return value
+
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
+        """Call a function of the template by its logical id."""
+        return self.as_worker(lambda: self.product.invoke(function, payload))
+
+    def handler(self, function: str) -> Callable[[Json, Any], object]:
+        """A function of the template, as Lambda's sources call it."""
+        return lambda payload, _context: self.invoke(function, payload)
+
+    # callers
+
+    def open_account(self, account_id: str, *, cash: str, gift: str = "0", opened_at: str | None = None) -> None:
+        """An account whose service is open, without faults."""
+        self.product.now = self.world.clock.now
+        self.product.open_account(account_id, cash=cash, opened_at=opened_at)
+        if gift != "0":
+            assert self.product.top_up(account_id, gift, fund="gift").status == 201
+
+    def go_to(self, when: str) -> None:
+        """Let time pass; nothing runs by itself."""
+        self.world.clock.set(at(when))
+
+    def prepared(self, *stored: Json) -> None:
+        """Forget what was told up to here: what follows is the case. ``stored``: the events that are stored by now."""
+        self.before = tuple(map(fact, stored))
+        self.forget()
+
+    def request(self, method: str, path: str, body: Any = None, **more: Any) -> Reply:
+        """One request; an answer 5xx other than 503 fails the test at once."""
+        self.product.now = self.world.clock.now
+        reply = self.as_worker(lambda: self.product.request(method, path, body, **more))
+        self.statuses.append(reply.status)
+        if reply.status >= 500 and (reply.status, reply.code) != (503, "try_again"):
+            raise AssertionError(f"{method} {path} answered {reply.status} {reply.text}\n{self.logged}")
+        return reply
+
+    def report(self, *batches: Sequence[Json]) -> None:
+        """Send batches, each again until it is answered. Raises TryAgain where the producer is to send again."""
+        answered = [told.events for told in self.told]
+        for batch in batches:
+            if tuple(batch) not in answered:
+                self.report_again(batch)
+
+    def report_again(self, batch: Sequence[Json]) -> None:
+        """Send a batch, answered before or not."""
+        reply = self.request("POST", "/v1/usage", list(batch), scopes=PRODUCER, headers={"content-type": BATCH})
+        if reply.status == 503:
+            raise TryAgain
+        assert reply.status == 200, reply.text
+        self.told.append(Told(tuple(batch), reply.body))
+
+    def top_up(self, account_id: str, amount: str, fund: str = "cash", key: str = "k") -> None:
+        """Put money in, again until it is answered."""
+        reply = self.request(
+            "POST",
+            f"/v1/accounts/{account_id}/top-ups",
+            {"fund": fund, "amount": amount},
+            headers={"Idempotency-Key": key},
+        )
+        if reply.status == 503 or (reply.status == 409 and reply.code == "request_in_progress"):
+            raise TryAgain
+        assert reply.status == 201, reply.text
+        known = self.paid.setdefault(key, (account_id, reply.body))
+        assert known == (account_id, reply.body), "the same key was answered otherwise"
+
+    # what Lambda does
+
+    def deliver(self, delivery: Delivery, *batches: Sequence[Json]) -> QueueSource:
+        """Put batches on the usage queue and have them taken."""
+        self.untold = True
+        source = QueueSource(self.world, USAGE, delivery)
+        source.put(*(json.dumps(list(batch)) for batch in batches))
+        source.drain(self.handler("IngestFunction"))
+        return source
+
+    def roll_up(self, delivery: Delivery | None = None) -> None:
+        """Have the whole stream of the usage table taken, from its beginning."""
+        StreamSource(self.world, "usage", delivery).drain(self.handler("RollupFunction"))
+
+    def plan(self) -> None:
+        """Plan a run."""
+        self.invoke("PlannerFunction", {"task": "plan"})
+
+    def settle(self, *account_ids: str) -> None:
+        """Settle accounts, as messages do. Raises TryAgain where messages are to be delivered again."""
+        messages = [
+            {"messageId": str(number), "body": json.dumps({"account_id": account_id})}
+            for number, account_id in enumerate(account_ids)
+        ]
+        if self.invoke("SettlementFunction", {"Records": messages})["batchItemFailures"]:
+            raise TryAgain
+
+    def run(self, delivery: Delivery | None = None, plans: int = 1) -> None:
+        """A whole run: the plan, and the messages that it queues."""
+        given = delivery or Delivery(batch=(1, 10))
+        source = QueueSource(self.world, SETTLEMENT, Delivery(**{**vars(given), "from_now": True}))
+        for _ in range(plans):
+            self.plan()
+        source.drain(self.handler("SettlementFunction"))
+
+    def later_run(self, when: str) -> Callable[[], None]:
+        """The work of a later run: it settles the accounts that the due-indexes lead to.
+
+        They are read here without calls, where the plan would ask for them in eight.
+        """
+
+        def recover() -> None:
+            self.go_to(when)
+            due = {
+                item["due_sk"]["S"].split("#")[1]
+                for table in ("usage", "ledger")
+                for item in self.world.items(table)
+                if "due_sk" in item and item["due_sk"]["S"][:10] <= when[:10]
+            }
+            for account_id in sorted(due):
+                self.settle(account_id)
+
+        return recover
+
+    def log(self, *_: object, **__: object) -> None:
+        """Remember the error that a function logs."""
+        self.logged = traceback.format_exc()
+
+    # looking, without faults
+
+    def accounts(self) -> dict[str, Json]:
+        """The bodies of all accounts, with their versions."""
+        return {
+            item["pk"]["S"].removeprefix(keys.ledger("")): {
+                **json.loads(item["body"]["S"]),
+                "version": int(item["version"]["N"]),
+            }
+            for item in self.world.items("ledger")
+            if item["sk"]["S"] == keys.ACCOUNT
+        }
+
+    def stored(self) -> list[tuple[str, bytes, Fact]]:
+        """Every stored event: account, identity and what it says (source and id are only in the identity)."""
+        found = []
+        catalog = load()
+        for item in self.world.items("usage"):
+            if "r" not in item:
+                continue
+            account_id, _, digits = item["pk"]["S"].rpartition("#")
+            names = read_names(self.product.dynamodb, "usage", account_id)
+            codes = {number: name for name, number in names.codes.items()}
+            subs = {number: name for name, number in names.sub_accounts.items()}
+            start = int(datetime.strptime(digits, "%Y%m%d").replace(tzinfo=SHANGHAI).timestamp())
+            start += records.slot_of_key(item["sk"]["S"]) * records.SLOT_SECONDS
+            for identity, second, one in _decoded(item["r"]["B"]):
+                interface, code = catalog.interface(one.kind), codes[one.code]
+                assert one.chargeable == (code in interface.charged)
+                sub_account = subs[one.sub_account] if one.sub_account else ""
+                said = Fact(account_id, "", "", start + second, interface.interface, code, sub_account)
+                found.append((account_id, identity, said))
+        return found
+
+    def dead_letters(self) -> list[Json]:
+        """The events that were put aside."""
+        return [one for message in self.world.sqs.queues[DEAD_LETTERS] for one in json.loads(message.body)]
+
+
+@lru_cache(maxsize=2048)
+def _decoded(content: str) -> list[tuple[bytes, int, records.Dimensions]]:
+    """The events of a bucket: identity, second of its ten, dimensions."""
+    decoded = []
+    for identity, data in records.split_records(base64.b64decode(content)):
+        ((second, packed),) = records.count_by_second(identity + data)
+        decoded.append((identity, second, records.unpack_dimensions(packed)))
+    return decoded
+
+
+@contextmanager
+def start(now: str) -> Iterator[Cloud]:
+    """The product, empty, at an instant."""
+    names = {
+        "USAGE_TABLE": "usage",
+        "LIVE_TABLE": "live",
+        "LEDGER_TABLE": "ledger",
+        "SANDBOX": "false",
+        "POWERTOOLS_METRICS_NAMESPACE": "Zhangben",
+        "POWERTOOLS_SERVICE_NAME": "faults",
+    }
+    made: list[Cloud] = []
+
+    def forget() -> None:
+        for one in made:
+            one.forget()
+
+    _fresh_clients()
+    with World(now=at(now), reset=(forget,)) as world, mock.patch.dict(os.environ, names):
+        _create_tables(world)
+        os.environ["SETTLEMENT_QUEUE_URL"] = world.create_queue(SETTLEMENT)
+        os.environ["USAGE_DEAD_LETTER_QUEUE_URL"] = world.create_queue(DEAD_LETTERS)
+        world.create_queue(USAGE)
+        cloud = Cloud(world, Product(at(now), world.client("dynamodb"), world.client("sqs")), Watch(world))
+        made.append(cloud)
+
+        def now_of_the_world(settings: object, dynamodb: object) -> datetime:
+            return world.clock.now
+
+        logging.disable(logging.CRITICAL)
+        with (
+            mock.patch.object(clock, "now", now_of_the_world),
+            mock.patch.object(ingest, "meter", cloud.meter),
+            mock.patch.object(ingest.logger, "exception", cloud.log),
+            mock.patch.object(settle.logger, "exception", cloud.log),
+            mock.patch.object(api.logger, "exception", cloud.log),
+        ):
+            yield cloud
+        logging.disable(logging.NOTSET)
+    _fresh_clients()
+
+
+def _fresh_clients() -> None:
+    for cached in (clients.dynamodb, clients.dynamodb_once, clients.sqs):
+        cached.cache_clear()
+
+
+def _create_tables(world: World) -> None:
+    """The tables as the template has them, streams included."""
+    shape = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes", "BillingMode"}
+    for logical_id, properties in template().of_type("AWS::DynamoDB::Table"):
+        wanted = {name: value for name, value in properties.items() if name in shape}
+        stream = properties.get("StreamSpecification")
+        if stream:
+            wanted["StreamSpecification"] = {"StreamEnabled": True, **stream}
+        world.client("dynamodb").create_table(TableName=TABLES[logical_id], **wanted)
