@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import platform
 import subprocess
 import time
 import zipfile
@@ -18,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from local.emulator import REGION, ROOT, Emulator
 from local.template import Template
+from tools.build import host_architecture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,11 +49,6 @@ class Stack:
     resources: Mapping[str, str]
     """Physical ids by logical id: table and function names, queue URLs."""
     outputs: Mapping[str, str]
-
-
-def host_architecture() -> str:
-    """The name that Lambda has for this machine's processor."""
-    return "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 
 
 def built_template(build: Path = BUILD) -> Template:

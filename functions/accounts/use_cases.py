@@ -36,11 +36,14 @@ def create(call: Call, body: NewAccount) -> Answer:
         version=1,
     )
     dynamodb, table = clients.dynamodb(), call.settings.ledger_table
-    for _ in failures.attempts():
-        if read_account(dynamodb, table, account.account_id) is not None:
+    for attempt in failures.attempts():
+        known = read_account(dynamodb, table, account.account_id)
+        if known is not None and not (attempt and known == account):
             raise problems.conflict("account_exists", "there is an account with this id")
         try:
-            transact(dynamodb, [account_put(table, None, account)])
+            # Where it is there after a try, that one's answer was lost.
+            if known is None:
+                transact(dynamodb, [account_put(table, None, account)])
         except (OutdatedError, failures.TryAgainError):
             continue
         return answer(show_account(account, call.now), HTTPStatus.CREATED)
@@ -108,11 +111,15 @@ def update(call: Call, after: Callable[[Account], Account], status: int = HTTPSt
     """Store what `after` makes of the account, computed anew when somebody else was faster."""
     dynamodb, table = clients.dynamodb(), call.settings.ledger_table
     account: Account | None = call.account
+    changed: Account | None = None
     for attempt in failures.attempts():
         if attempt:
             account = read_account(dynamodb, table, call.account.account_id)
         if account is None:
             raise problems.not_found("account")
+        if account == changed:
+            # The try whose answer was lost did happen: what it made may well forbid another.
+            return answer(show_account(account, call.now), status)
         changed = after(account)
         if changed == account:
             return answer(show_account(account, call.now), status)

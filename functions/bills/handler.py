@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from http import HTTPStatus
@@ -33,7 +33,7 @@ from bills.rows import Filters, Row, detail_rows, resource_rows, totals
 from bills.usage import By, UsageQuery, usage
 from rating import money
 from rating.bill import Bill
-from rating.catalog import UnknownTag, load
+from rating.catalog import Catalog, UnknownTag, load
 from rating.civil import ONE_DAY, day_of
 
 api = Api()
@@ -69,62 +69,54 @@ def get_usage(
     return answer(page(rows, lambda row: json.dumps(row[by]), lambda row: row, limit, cursor))
 
 
-@api.route(
+def bill_reader(
+    name: str,
+    summary: str,
+    rows_of: Callable[[str, Sequence[Bill], Catalog], Iterable[Row]],
+    show: Callable[[Decimal], str],
+) -> Callable[..., Answer]:
+    """The handler of a route that reads rows of bills: resources and details take the same filters."""
+
+    def read(  # noqa: PLR0913, PLR0917 - the filters of the contract
+        account_id: str,
+        month: Month,
+        basis: Basis = "usage",
+        tag: TagCode = None,
+        mode: Annotated[Mode | None, Query()] = None,
+        transaction_type: Annotated[TransactionTypeShown | None, Query()] = None,
+        project: Text = None,
+        region: Text = None,
+        hide_zero: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query parameter
+        q: Text = None,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Answer:
+        filters = Filters(tag, mode, transaction_type, project, region, hide_zero, q)
+        bills = _bills(account_id, month, basis)
+        rows = [row for row in rows_of(account_id, bills, load()) if filters.take(row)]
+        listed = page(rows, lambda row: row.row_id, lambda row: dict(row.shown), limit, cursor)
+        extra = {"precision_difference": money.detail(_difference(bills))} if basis == "usage" else {}
+        return answer({**listed, "totals": {**totals(rows, show), **extra}})
+
+    read.__name__, read.__doc__ = name, summary
+    return read
+
+
+api.route(
     "GET",
     f"{A}/bills/resources",
     Access.CUSTOMER_READ,
     success=(HTTPStatus.OK, "charges", ResourcesShown),
     tags=TAGS,
-)
-def get_resources(  # noqa: PLR0913, PLR0917 - the filters of the contract
-    account_id: str,
-    month: Month,
-    basis: Basis = "usage",
-    tag: TagCode = None,
-    mode: Annotated[Mode | None, Query()] = None,
-    transaction_type: Annotated[TransactionTypeShown | None, Query()] = None,
-    project: Text = None,
-    region: Text = None,
-    hide_zero: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query parameter
-    q: Text = None,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: Cursor = None,
-) -> Answer:
-    """Read what was deducted for each resource, to the fen."""
-    filters = Filters(tag, mode, transaction_type, project, region, hide_zero, q)
-    bills = _bills(account_id, month, basis)
-    rows = [row for row in resource_rows(account_id, bills, load()) if filters.take(row)]
-    extra = {"precision_difference": money.detail(_difference(bills))} if basis == "usage" else {}
-    return _rows_answer(rows, money.yuan, extra, limit, cursor)
+)(bill_reader("get_resources", "Read what was deducted for each resource, to the fen.", resource_rows, money.yuan))
 
-
-@api.route(
+api.route(
     "GET",
     f"{A}/bills/details",
     Access.CUSTOMER_READ,
     success=(HTTPStatus.OK, "fees", DetailsShown),
     tags=TAGS,
-)
-def get_details(  # noqa: PLR0913, PLR0917 - the filters of the contract
-    account_id: str,
-    month: Month,
-    basis: Basis = "usage",
-    tag: TagCode = None,
-    mode: Annotated[Mode | None, Query()] = None,
-    transaction_type: Annotated[TransactionTypeShown | None, Query()] = None,
-    project: Text = None,
-    region: Text = None,
-    hide_zero: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query parameter
-    q: Text = None,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: Cursor = None,
-) -> Answer:
-    """Read every fee, to 8 decimals."""
-    filters = Filters(tag, mode, transaction_type, project, region, hide_zero, q)
-    bills = _bills(account_id, month, basis)
-    rows = [row for row in detail_rows(account_id, bills, load()) if filters.take(row)]
-    extra = {"precision_difference": money.detail(_difference(bills))} if basis == "usage" else {}
-    return _rows_answer(rows, money.detail, extra, limit, cursor)
+)(bill_reader("get_details", "Read every fee, to 8 decimals.", detail_rows, money.detail))
 
 
 @api.route(
@@ -181,17 +173,6 @@ def _bills(account_id: str, month: str, basis: str) -> list[Bill]:
 def _difference(bills: Sequence[Bill]) -> Decimal:
     """Deducted less the sum of the details, over bills that charged something."""
     return sum((bill.amount - bill.details for bill in bills), money.ZERO)
-
-
-def _rows_answer(
-    rows: Sequence[Row],
-    show: Callable[[Decimal], str],
-    extra: Mapping[str, str],
-    limit: int,
-    cursor: str | None,
-) -> Answer:
-    listed = page(rows, lambda row: row.row_id, lambda row: dict(row.shown), limit, cursor)
-    return answer({**listed, "totals": {**totals(rows, show), **extra}})
 
 
 def _check_tag(tag: str | None) -> None:

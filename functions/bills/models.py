@@ -60,10 +60,10 @@ class TotalsShown(Payment):
     """By usage date: deducted less the sum of the details (D15)."""
 
 
-class ResourceRow(Payment):
-    """What was deducted for one resource, run and usage day (or month), to the fen."""
+class RowShown(Shown):
+    """What every row says of what it is for; the row that closes a month is for no resource."""
 
-    resource_id: str
+    resource_id: str | None
     alias: str | None
     payer: str
     product: str
@@ -73,11 +73,21 @@ class ResourceRow(Payment):
     region: str
     billing_mode: Mode
     transaction_type: TransactionTypeShown
+    usage_start: datetime
+    usage_end: datetime
+
+
+class Charged(Payment):
+    """Where and when a row was charged, and which money paid."""
+
     bill_id: str
     order_id: str | None
     charged_at: datetime
-    usage_start: datetime
-    usage_end: datetime
+
+
+class ResourceRow(RowShown, Charged):
+    """What was deducted for one resource, run and usage day (or month), to the fen."""
+
     original_cost: str | None
     discount_rate: str | None
     total_cost: str
@@ -107,26 +117,11 @@ class LineShown(Shown):
     formula: str
 
 
-class DetailRow(LineShown, Payment):
+class DetailRow(RowShown, LineShown, Charged):
     """One fee, to 8 decimals."""
 
     transaction_id: str
-    resource_id: str | None
-    alias: str | None
-    payer: str
-    product: str
-    sub_product: str | None
-    tag: str | None
-    project: str
-    region: str
-    billing_mode: Mode
-    transaction_type: TransactionTypeShown
-    bill_id: str
-    order_id: str | None
-    charged_at: datetime
     usage_day: date | None
-    usage_start: datetime
-    usage_end: datetime
 
 
 class DetailsShown(Shown):
@@ -137,22 +132,10 @@ class DetailsShown(Shown):
     next_cursor: str | None
 
 
-class PreviewRow(LineShown):
+class PreviewRow(RowShown, LineShown):
     """A fee as it would be charged now."""
 
-    resource_id: str
-    alias: str | None
-    payer: str
-    product: str
-    sub_product: str | None
-    tag: str
-    project: str
-    region: str
-    billing_mode: Mode
-    transaction_type: TransactionTypeShown
     usage_day: date | None
-    usage_start: datetime
-    usage_end: datetime
 
 
 class PreviewShown(Shown):

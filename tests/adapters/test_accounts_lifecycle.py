@@ -430,9 +430,7 @@ def test_what_a_violation_may_say(metered: Product, body: dict[str, Any], wrong:
 
 
 def test_arrears_stop_release_and_recovery(product: Product) -> None:
-    """Below zero arrears begin; 24 hours later the service stops, 30 days later it is released; a payment that reaches
-    zero ends all of it at once, one that does not changes nothing (D21, D23).
-    """
+    """After 24 hours of arrears the service stops, after 30 more days it is released; reaching zero ends all (D21)."""
     product.open_account("acct-1", cash="1.00")
     product.report(events("acct-1", 10, NOW))
     product.move("2025-03-02T08:00:00+08:00")

@@ -1,0 +1,151 @@
+"""Answers are what the handlers declare for the OpenAPI document, successes and problems alike."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+
+from accounts import handler as accounts_handler
+from bills import handler as bills_handler
+from catalog_api import handler as catalog_handler
+from tests.adapters.steps import NOW, A, at, post_usage
+from tests.support.product import Product, Reply, event, events, router
+
+jsonschema: Any = importlib.import_module("jsonschema")
+APIS = (accounts_handler.api, bills_handler.api, catalog_handler.api)
+
+
+@cache
+def declared() -> dict[str, Any]:
+    """What the handlers declare: paths, and the schemas that they name."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for api in APIS:
+        part = json.loads(api.resolver.get_openapi_json_schema(title="x", version="1"))
+        paths.update({path: {**paths.get(path, {}), **operations} for path, operations in part["paths"].items()})
+        schemas.update(part["components"]["schemas"])
+    return {"paths": paths, "components": {"schemas": schemas}}
+
+
+def checked(method: str, path: str, reply: Reply, document: dict[str, Any] | None = None) -> Reply:
+    """The reply, after a look into what is declared for it."""
+    found = router().find(method, path)
+    assert found is not None
+    document = document or declared()
+    responses = document["paths"][found.route.path][method.lower()]["responses"]
+    assert str(int(reply.status)) in responses, f"{method} {path} does not declare {reply.status}"
+    content = responses[str(int(reply.status))]["content"]
+    schema = content[reply.headers["content-type"]]["schema"]
+    validator = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+    validator.validate(reply.body)
+    return reply
+
+
+def visit(product: Product, document: dict[str, Any] | None = None) -> list[Reply]:
+    """Every read once, in whatever state the account is; what the account's own routes answer."""
+    found = []
+    queries: dict[str, dict[str, str]] = {
+        "": {},
+        "/journal": {},
+        "/usage": {},
+        "/bills/preview": {},
+        "/bills/resources": {"month": "2025-03"},
+        "/bills/details": {"month": "2025-03", "basis": "charge"},
+    }
+    for path, query in queries.items():
+        reply = product.request("GET", f"{A}{path}", query=query)
+        found.append(checked("GET", f"{A}{path}", reply, document))
+    for by in ("day", "tag", "sub_account", "interface", "result_code"):
+        checked("GET", f"{A}/usage", product.get(f"{A}/usage", by=by), document)
+    for price_list in ("daily", "monthly"):
+        checked("GET", "/v1/catalog", product.get("/v1/catalog", price_list=price_list), document)
+    checked("GET", "/healthz", product.get("/healthz"), document)
+    return found
+
+
+@pytest.mark.parametrize("opened_at", ["2025-01-01T00:00:00+08:00", "2022-06-01T00:00:00+08:00"])
+def test_answers_are_as_declared(product: Product, opened_at: str) -> None:
+    """In every state of an account, daily or monthly, each answer fits the model that its route declares."""
+
+    def send(method: str, path: str, body: Any, **headers: str) -> None:
+        reply = checked(method, path, product.request(method, path, body, headers=headers))
+        assert reply.status < 300
+
+    contact = {"email": "a@example.com", "locale": "en"}
+    send("POST", "/v1/accounts", {"account_id": "acct-1", "name": "Example", "contact": contact})
+    visit(product)
+    send("POST", f"{A}/service/application", {"purpose": "x"})
+    send("POST", f"{A}/service/rejection", {"reason": "x"})
+    send("POST", f"{A}/service/application", {"purpose": "x"})
+    visit(product)
+    send("POST", f"{A}/service/approval", {"opened_at": opened_at})
+    send("POST", f"{A}/top-ups", {"fund": "gift", "amount": "0.10"}, **{"Idempotency-Key": "k"})
+    product.report([event("acct-1", "e-1", NOW, sub_account="a"), event("acct-1", "e-2", NOW, code="-2")])
+    product.report(events("acct-1", 7, NOW, "risk", interface="face_risk"))
+    product.now = at("2025-03-01T11:00:00+08:00")
+    send("PATCH", A, {"postpaid_enabled": False})
+    product.report(events("acct-1", 3, "2025-03-01T11:00:00+08:00", "off"))
+    visit(product)
+    product.move("2025-03-02T09:00:00+08:00")
+    visit(product)
+    for now in ("2025-04-01T08:00:00+08:00", "2025-04-03T09:00:00+08:00"):
+        product.now = at(now)
+        product.run()
+    send("PUT", f"{A}/violation", {"active": True, "reason": "x"})
+    replies = visit(product)
+    assert replies[0].body["arrears"] is not None
+
+
+def test_answers_are_as_the_served_document_says(metered: Product) -> None:
+    """The served document describes reports of usage, successes and problems as they are answered."""
+    document = metered.request("GET", "/v1/openapi.json", scopes=None).body
+    metered.report([event("acct-1", "e-1", NOW), event("acct-1", "e-1", NOW, code="-1"), event("nobody", "e-1", NOW)])
+    metered.move("2025-03-02T09:00:00+08:00")
+    visit(metered, document)
+    batch = [event("acct-1", "e-2", NOW), event("acct-1", "e-2", NOW, code="-1"), event("nobody", "e-1", NOW)]
+    checked("POST", "/v1/usage", post_usage(metered, batch), document)
+    for body, content_type in (("{", ""), ("{", "application/cloudevents-batch+json"), ("x" * 2**21, "")):
+        kind = content_type or "application/cloudevents-batch+json"
+        checked("POST", "/v1/usage", post_usage(metered, body, kind), document)
+    checked("POST", "/v1/usage", post_usage(metered, "[]", "text/plain"), document)
+    checked("POST", "/v1/usage", post_usage(metered, "{}"), document)
+
+
+PROBLEMS: list[tuple[int, str, str, dict[str, Any]]] = [
+    (401, "GET", A, {"scopes": None}),
+    (401, "POST", "/v1/usage", {"scopes": None}),
+    (403, "GET", A, {"scopes": ("usage:write",)}),
+    (403, "POST", "/v1/accounts", {"scopes": ("billing:write",), "body": {}}),
+    (404, "GET", "/v1/accounts/nobody", {}),
+    (404, "PUT", "/v1/accounts/nobody/violation", {"body": {}}),
+    (400, "POST", "/v1/accounts", {"body": "{"}),
+    (400, "POST", f"{A}/top-ups", {"body": {"fund": "cash", "amount": "1"}}),
+    (413, "POST", "/v1/accounts", {"body": "x" * 300_000}),
+    (415, "PATCH", A, {"body": "x", "headers": {"content-type": "text/plain"}}),
+    (422, "PATCH", A, {"body": {"x": 1}}),
+    (422, "GET", f"{A}/usage", {"query": {"by": "x"}}),
+    (422, "GET", "/v1/catalog", {"query": {"at": "x"}}),
+    (409, "POST", "/v1/accounts", {"body": {"account_id": "acct-1", "name": "x"}}),
+    (409, "POST", f"{A}/service/application", {"body": {"purpose": "x"}}),
+    (409, "POST", f"{A}/service/approval", {"body": {}}),
+    (409, "POST", f"{A}/service/rejection", {"body": {}}),
+]
+
+
+@pytest.mark.parametrize(
+    "status, method, path, request_", PROBLEMS, ids=[f"{one[0]} {one[1]} {one[2]}" for one in PROBLEMS]
+)
+def test_a_problem_is_a_problem_document(
+    metered: Product, status: int, method: str, path: str, request_: dict[str, Any]
+) -> None:
+    """Every refusal has type, title, status, detail and code, as the served document declares for its route."""
+    document = metered.request("GET", "/v1/openapi.json", scopes=None).body
+    reply = checked(method, path, metered.request(method, path, **request_), document)
+    assert reply.status == status
+    assert {"type", "title", "status", "detail", "code"} <= set(reply.body)
+    assert reply.body["status"] == status
+    assert reply.headers["content-type"] == "application/problem+json"

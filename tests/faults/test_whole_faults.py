@@ -1,0 +1,328 @@
+"""The whole product under faults: random histories against a model of a few lines, and what the API says meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import ROUND_DOWN, Decimal
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+
+from rating import money
+from settlement import settle
+from tests.faults.harness import (
+    ALL,
+    Delivery,
+    Fault,
+    FaultFound,
+    Faults,
+    QueueSource,
+    StreamSource,
+    by_seed,
+    exhaust,
+)
+from tests.faults.harness.interleave import Race
+from tests.faults.properties import (
+    SOLD,
+    check_always,
+    check_complete,
+    check_live,
+    check_settled,
+    check_told,
+)
+from tests.faults.support import SETTLEMENT, USAGE, Cloud, Fact, Json, TryAgain
+from tests.support.product import Reply, event
+
+ACCOUNTS = ("daily", "monthly", "small")
+ROUNDS = (
+    "2025-02-27 10:00",
+    "2025-02-27 23:57",
+    "2025-02-28 07:56",
+    "2025-02-28 08:00",
+    "2025-02-28 21:00",
+    "2025-03-01 08:00",
+    "2025-03-01 10:00",
+    "2025-03-02 08:00",
+)
+"""Three runs of which the second closes a month, and what is around them."""
+RATE = 0.01
+
+
+@dataclass
+class History:
+    """What happens, from a seed: who reports what when, what comes again, who pays, when postpaid is switched."""
+
+    cloud: Cloud
+    seed: int
+    sent: list[Json] = field(default_factory=list)
+    valid: list[Json] = field(default_factory=list)
+    flips: dict[str, list[datetime]] = field(default_factory=lambda: {name: [] for name in ACCOUNTS})
+    dice: Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the dice, the queues' consumers and the stream's."""
+        self.dice = Random(f"history/{self.seed}")  # noqa: S311 - wants to be reproducible, not secret
+        bad = Delivery(self.seed, batch=(1, 3), duplicate=0.3, reorder=0.4)
+        self.usage = QueueSource(self.cloud.world, USAGE, bad)
+        self.settlements = QueueSource(self.cloud.world, SETTLEMENT, bad)
+        self.stream = StreamSource(
+            self.cloud.world, "usage", Delivery(self.seed, batch=(1, 8), duplicate=0.3, reorder=0.3, shards=2)
+        )
+
+    # what is reported
+
+    def batch(self) -> list[Json]:
+        """A few events: new ones, ones that are known, ones that contradict those, ones that are refused."""
+        return [self.one() for _ in range(self.dice.randint(1, 5))]
+
+    def one(self) -> Json:
+        """One event."""
+        kind = self.dice.random()
+        if kind < 0.15 and self.valid:
+            return self.dice.choice(self.valid)
+        if kind < 0.20 and self.valid:
+            known = self.dice.choice(self.valid)
+            return self.kept({**known, "data": {**known["data"], "result_code": "-9"}})
+        if kind < 0.25:
+            return self.kept(
+                self.new(self.dice.choice(["nobody", "daily"]), code="0", interface="no.such"), valid=False
+            )
+        return self.kept(self.new(self.dice.choice(ACCOUNTS)))
+
+    def new(self, account: str, **more: Any) -> Json:
+        """An event of some time of the last days, mostly of the last hours."""
+        now = self.cloud.world.clock.now
+        back = self.dice.choice([0, 8, 12, 24, 48] if now.hour > 8 else [12, 24, 24])
+        when = now - timedelta(seconds=self.dice.randint(-240, back * 3600))
+        interface = self.dice.choice(list(SOLD))
+        given = {"interface": interface, "code": self.dice.choice(["0", "0", "-1", "1", "-5"]), **more}
+        if self.dice.random() < 0.3:
+            given["sub_account"] = self.dice.choice(["team-a", "team-b"])
+        source = self.dice.choice(["/gateway-1", "/gateway-2"])
+        return event(account, f"{self.seed}-{len(self.sent)}", when.isoformat(), source=source, **given)
+
+    def kept(self, made: Json, *, valid: bool = True) -> Json:
+        """Remember an event."""
+        self.sent.append(made)
+        if valid:
+            self.valid.append(made)
+        return made
+
+    # who works
+
+    def round(self, when: str) -> dict[str, Callable[[], object]]:
+        """Who works side by side at this time."""
+        cloud, dice = self.cloud, self.dice
+        cloud.go_to(when)
+        first, second, queued = ([self.batch() for _ in range(dice.randint(1, 2))] for _ in range(3))
+        works: dict[str, Callable[[], object]] = {
+            "http-1": partial(cloud.report, *first),
+            "http-2": partial(cloud.report, *second),
+            "queue": self.take,
+            "stream": partial(self.stream.drain, cloud.handler("RollupFunction")),
+        }
+        cloud.untold = True
+        for batch in queued:
+            self.usage.put(json.dumps(batch))
+        if when.endswith("08:00"):
+            works["run"] = partial(self.run, dice.randint(1, 2))
+        if dice.random() < 0.5:
+            fund, amount = dice.choice(["cash", "gift", "income_transfer"]), dice.choice(["0.35", "1.00", "20.00"])
+            works["pay"] = partial(cloud.top_up, dice.choice(ACCOUNTS), amount, fund, f"{self.seed}-{when}")
+        if dice.random() < 0.3:
+            works["switch"] = partial(self.switch, dice.choice(ACCOUNTS))
+        return works
+
+    def take(self) -> None:
+        """Take what lies in the usage queue."""
+        self.usage.drain(self.cloud.handler("IngestFunction"))
+
+    def run(self, plans: int) -> None:
+        """Plan, perhaps twice, and settle what is queued."""
+        for _ in range(plans):
+            self.cloud.plan()
+        self.settlements.drain(self.cloud.handler("SettlementFunction"))
+
+    def switch(self, account_id: str) -> None:
+        """Switch postpaid to what it is not, again until it is answered."""
+        now = self.cloud.world.clock.now
+        if now not in self.flips[account_id]:
+            self.flips[account_id].append(now)
+        on = len(self.flips[account_id]) % 2 == 0
+        if self.cloud.request("PATCH", f"/v1/accounts/{account_id}", {"postpaid_enabled": on}).status == 503:
+            raise TryAgain
+
+    # from beginning to end
+
+    def play(self) -> None:
+        """Live through it, and check."""
+        world = self.cloud.world
+        try:
+            for number, when in enumerate(ROUNDS):
+                works = self.round(when)
+                faults = Faults.seeded(self.seed * 100 + number, RATE, budget=4)
+                Race(works, lambda: None).play(world, by_seed(self.seed * 100 + number), faults)
+            for when in ("2025-03-03 08:00", "2025-04-01 08:00"):
+                self.cloud.go_to(when)
+                world.finish(partial(self.run, 1))
+            world.finish(partial(self.stream.drain, self.cloud.handler("RollupFunction")))
+            self.check()
+        except AssertionError as error:
+            found = error if isinstance(error, FaultFound) else world.found(str(error))
+            found.add_note(f"play it again: History(cloud, {self.seed}).play()")
+            raise found from error
+
+    def check(self) -> None:
+        """All that must hold."""
+        facts = check_told(self.cloud, self.sent)
+        check_complete(self.cloud, self.sent, self.valid)
+        check_settled(self.cloud, self.sent, "2025-04-01", self.flips)
+        check_live(self.cloud)
+        for account_id in ACCOUNTS:
+            self.check_shown(account_id, [one for one in facts if one.account == account_id])
+
+    def check_shown(self, account_id: str, facts: Sequence[Fact]) -> None:
+        """What the API shows is what was reported."""
+        path = f"/v1/accounts/{account_id}"
+        shown = self.cloud.request("GET", f"{path}/usage", query={"from": "2025-02-20", "to": "2025-03-10"}).body
+        calls = Counter(one.day.isoformat() for one in facts if one.code in SOLD[one.interface].charged)
+        others = Counter(one.day.isoformat() for one in facts if one.code not in SOLD[one.interface].charged)
+        assert {row["day"]: (row["calls"], row["not_chargeable"]) for row in shown["items"]} == {
+            day: (calls[day], others[day]) for day in {*calls, *others}
+        }
+        balance = Decimal(self.cloud.request("GET", path).body["balance"]["available"])
+        query = {"from": "2025-01-01", "to": "2025-04-30", "limit": "1000"}
+        journal = self.cloud.request("GET", f"{path}/journal", query=query).body["items"]
+        assert balance == sum(Decimal(entry["amount"]) for entry in journal)
+
+
+@pytest.fixture
+def shop(cloud: Cloud) -> Cloud:
+    """Give the product with a third account that has almost no money; it is 27 February."""
+    cloud.go_to("2025-02-10 10:00")
+    cloud.open_account("small", cash="0.40")
+    cloud.prepared()
+    return cloud
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_histories(shop: Cloud, seed: int) -> None:
+    """Whatever happens in some days of three accounts, in the end everything is as the events say."""
+    History(shop, seed).play()
+
+
+# --- the harness bites on the real code ------------------------------------------------------------------------
+
+
+def caught(shop: Cloud, what: str) -> None:
+    """Live through histories until one goes wrong, in the way expected."""
+    start = shop.world.snapshot()
+
+    def live() -> None:
+        for seed in range(12):
+            shop.world.restore(start)
+            History(shop, seed).play()
+
+    with pytest.raises(FaultFound, match=what) as found:
+        live()
+    assert "play it again: History(cloud, " in found.value.__notes__[-1]
+
+
+def test_a_forgotten_mark_is_caught(shop: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where late marks are removed unconditionally some history leaves usage unbilled."""
+
+    def remove(worker: settle.Worker, account: Any, day: Any, _: str) -> None:
+        key = {"pk": {"S": f"{account.account_id}#days"}, "sk": {"S": f"L#{day.isoformat()}"}}
+        worker.dynamodb.delete_item(TableName="usage", Key=key)
+
+    monkeypatch.setattr(settle.Worker, "_remove_mark", remove)
+    caught(shop, "billed")
+
+
+def test_a_price_that_is_wrong_is_caught(shop: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a charge is rounded down the model says so."""
+    monkeypatch.setattr(money, "round_to_fen", lambda amount: amount.quantize(Decimal("0.01"), ROUND_DOWN))
+    caught(shop, "BilledCharge")
+
+
+# --- what the API says meanwhile -------------------------------------------------------------------------------
+
+A = "/v1/accounts/daily"
+READS: dict[str, dict[str, str]] = {
+    A: {},
+    f"{A}/journal": {"from": "2025-01-01", "to": "2025-04-30"},
+    f"{A}/usage": {"from": "2025-02-20", "to": "2025-03-10"},
+    f"{A}/usage?sub": {"from": "2025-02-20", "to": "2025-03-10", "by": "sub_account"},
+    f"{A}/bills/resources": {"month": "2025-03"},
+    f"{A}/bills/details": {"month": "2025-03", "basis": "charge"},
+    f"{A}/bills/preview": {},
+}
+
+
+@pytest.mark.parametrize("path", READS)
+def test_reads(cloud: Cloud, path: str) -> None:
+    """A read that meets a fault is answered as without it, or 503 `try_again` where the fault lasts; never 500."""
+    history = [event("daily", f"e{number}", f"2025-03-01T10:00:0{number}+08:00") for number in range(5)]
+    cloud.report(history)
+    cloud.go_to("2025-03-02 08:00")
+    cloud.settle("daily")
+    cloud.report([{**one, "id": f"late-{one['id']}"} for one in history])
+    cloud.roll_up()
+
+    def ask() -> Reply:
+        return cloud.request("GET", path.partition("?")[0], query=READS[path])
+
+    clean = cloud.world.worker("clean")
+    right = clean.run(ask).value
+    assert right.status == 200, right.text
+    for number in range(1, clean.calls + 1):
+        for fault in (Fault.TIMEOUT_BEFORE, Fault.SERVER_ERROR_AFTER, Fault.THROTTLED, Fault.SHORT_PAGE):
+            assert cloud.world.run(ask, Faults.at({number: fault})).value.body | {"as_of": 0} == right.body | {
+                "as_of": 0
+            }
+        for fault in (Fault.THROTTLED_OUT, Fault.UNREACHABLE):
+            assert cloud.world.run(ask, Faults.at({number: fault})).value.status == 503
+
+
+WRITES: dict[str, tuple[str, str, Json, int]] = {
+    "create": ("POST", "/v1/accounts", {"account_id": "new", "name": "Example"}, 201),
+    "apply": ("POST", "/v1/accounts/under/service/application", {"purpose": "checks"}, 202),
+    "approve": ("POST", "/v1/accounts/asked/service/approval", {}, 200),
+    "reject": ("POST", "/v1/accounts/asked/service/rejection", {"reason": "none"}, 200),
+    "change": ("PATCH", A, {"postpaid_enabled": False}, 200),
+    "violation": ("PUT", f"{A}/violation", {"active": True, "reason": "none"}, 200),
+    "top-up": ("POST", f"{A}/top-ups", {"fund": "cash", "amount": "1.00"}, 201),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_writes(cloud: Cloud, name: str) -> None:
+    """A write that meets a fault has its effect once, and is not told that its own effect forbids it; never 500."""
+    for account_id in ("under", "asked"):
+        assert cloud.request("POST", "/v1/accounts", {"account_id": account_id, "name": "Example"}).status == 201
+    asked = cloud.request("POST", "/v1/accounts/asked/service/application", {"purpose": "checks"})
+    assert asked.status == 202
+    cloud.prepared()
+    method, path, body, success = WRITES[name]
+    versions = {account_id: account["version"] for account_id, account in cloud.accounts().items()}
+
+    def write() -> None:
+        reply = cloud.request(method, path, body, headers={"Idempotency-Key": "k"})
+        if reply.status == 503:
+            raise TryAgain
+
+    def check() -> None:
+        check_always(cloud)
+        now = {account_id: account["version"] for account_id, account in cloud.accounts().items()}
+        assert sum(now.values()) == sum(versions.values()) + 1
+        crashed = any(one.fault in {Fault.CRASH_AFTER, Fault.CRASH_BEFORE} for one in cloud.world.trace)
+        if len(cloud.statuses) == 1 and not crashed:
+            assert cloud.statuses == [success]
+
+    exhaust(cloud.world, write, check, kinds=ALL, recover=lambda: None)
