@@ -86,7 +86,7 @@ def document() -> dict[str, Any]:
         for path, operations in part["paths"].items():
             for method, operation in operations.items():
                 access = api.access[f"{method.upper()} {path}"]
-                operation["security"] = [{"bearer": sorted(access.value)}] if access.value else []
+                operation["security"] = [{"bearer": [scope]} for scope in sorted(access.value)]
             paths.setdefault(path, {}).update(operations)
         for name, schema in part.get("components", {}).get("schemas", {}).items():
             if schemas.setdefault(name, schema) != schema:
@@ -157,7 +157,7 @@ def usage_operation(schemas: dict[str, Any]) -> dict[str, Any]:
         "description": "The answer comes when the events are durable. The five counts add up to the batch.",
         "operationId": "report_usage",
         "tags": ["Usage"],
-        "security": [{"bearer": sorted(Access.METERING.value)}],
+        "security": [{"bearer": [scope]} for scope in sorted(Access.METERING.value)],
         "requestBody": {
             "required": True,
             "content": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -17,12 +17,18 @@ from aws_platform.idempotency import Effect, once
 from aws_platform.ledger import OutdatedError, journal_put, transact
 from aws_platform.problems import FieldError
 from rating.account import Account, Application, Contact, Stage, Violation
-from rating.civil import business_instant
+from rating.civil import business_instant, day_of
 from rating.funds import Fund, credit
 from rating.history import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+SWITCHES_A_DAY = 20
+"""Each switch cuts the day into one more segment, which its bill has to name."""
+HISTORY_KEPT = timedelta(days=120)
+"""No usage older than this is judged any more: a month, and the 35 days that usage may be late, are long over."""
 
 
 def create(call: Call, body: NewAccount) -> Answer:
@@ -86,11 +92,16 @@ def change(account: Account, body: AccountChange, now: datetime, *, operator: bo
             raise problems.invalid_request(FieldError("enterprise_verified", "must be true or false"))
         account = replace(account, enterprise_verified=body.enterprise_verified)
     if body.contact is not None:
-        account = replace(account, contact=Contact(body.contact.email, body.contact.phone, body.contact.locale))
+        given = body.contact.model_dump(include=body.contact.model_fields_set)
+        account = replace(account, contact=replace(account.contact, **given))
     if body.postpaid_enabled is not None:
         # Two machines' clocks may differ by a moment; a history only grows.
         when = max((business_instant(now), *account.postpaid.flips[-1:]))
-        account = replace(account, postpaid=account.postpaid.set(when, body.postpaid_enabled))
+        if sum(day_of(flip) == day_of(when) for flip in account.postpaid.flips) >= SWITCHES_A_DAY:
+            raise problems.conflict("too_many_changes", f"postpaid can be switched {SWITCHES_A_DAY} times a day")
+        account = replace(
+            account, postpaid=account.postpaid.folded(when - HISTORY_KEPT).set(when, body.postpaid_enabled)
+        )
     return account
 
 
@@ -134,10 +145,10 @@ def update(call: Call, after: Callable[[Account], Account], status: int = HTTPSt
 
 def top_up(call: Call, body: TopUp) -> Answer:
     """Put money into one fund, once per key; arrears end in the same transaction when it suffices (D21)."""
-    when = business_instant(call.now)
     table = call.settings.ledger_table
 
     def effect(account: Account) -> Effect:
+        when = account.booked_at(business_instant(call.now))
         funds, movements = credit(account.funds, Fund(body.fund), Decimal(body.amount))
         after = replace(account.with_funds(funds, when), version=account.version + 1)
         transaction_id = f"top-up-{after.version}"

@@ -95,7 +95,13 @@ def bill_reader(
         bills = _bills(account_id, month, basis)
         rows = [row for row in rows_of(account_id, bills, load()) if filters.take(row)]
         listed = page(rows, lambda row: row.row_id, lambda row: dict(row.shown), limit, cursor)
-        extra = {"precision_difference": money.detail(_difference(bills))} if basis == "usage" else {}
+        extra = {}
+        if basis == "usage":
+            deducted, details = (
+                sum((row.total_cost for row in made(account_id, bills, load()) if filters.take(row)), money.ZERO)
+                for made in (resource_rows, detail_rows)
+            )
+            extra["precision_difference"] = money.detail(deducted - details)
         return answer({**listed, "totals": {**totals(rows, show), **extra}})
 
     read.__name__, read.__doc__ = name, summary
@@ -168,11 +174,6 @@ def _show_entry(entry: JournalEntry) -> dict[str, Any]:
 def _bills(account_id: str, month: str, basis: str) -> list[Bill]:
     read = bills_by_charge if basis == "charge" else bills_by_usage
     return list(read(clients.dynamodb(), api.call.settings.ledger_table, account_id, month))
-
-
-def _difference(bills: Sequence[Bill]) -> Decimal:
-    """Deducted less the sum of the details, over bills that charged something."""
-    return sum((bill.amount - bill.details for bill in bills), money.ZERO)
 
 
 def _check_tag(tag: str | None) -> None:

@@ -57,7 +57,7 @@ class TotalsShown(Payment):
     original_cost: str
     total_cost: str
     precision_difference: str | None = None
-    """By usage date: deducted less the sum of the details (D15)."""
+    """By usage date: the total of the resources less that of the details, of the rows that were asked for (D15)."""
 
 
 class RowShown(Shown):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from aws_platform import failures
 from aws_platform.due import read_due
+from aws_platform.ledger import OutdatedError
 from aws_platform.pending import TRANSACTION_TYPES, cycle_of, pending_charges, together
 from bills import rows
 from rating import money
@@ -22,7 +24,21 @@ if TYPE_CHECKING:
 def preview(
     dynamodb: DynamoDBClient, settings: Settings, catalog: Catalog, account_id: str, now: datetime
 ) -> dict[str, Any]:
-    """Every line that no bill holds yet, today's usage included, and what would be deducted."""
+    """Every line that no bill holds yet, today's usage included, and what would be deducted.
+
+    Raises TryAgainError where a settlement is going on for too long.
+    """
+    for _ in failures.attempts():
+        try:
+            return _preview(dynamodb, settings, catalog, account_id, now)
+        except OutdatedError:
+            continue
+    raise failures.TryAgainError
+
+
+def _preview(
+    dynamodb: DynamoDBClient, settings: Settings, catalog: Catalog, account_id: str, now: datetime
+) -> dict[str, Any]:
     due = read_due(dynamodb, settings.usage_table, settings.ledger_table, account_id, FAR_AHEAD)
     items: list[dict[str, Any]] = []
     total = money.ZERO

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictStr, TypeAdapter, Vali
 MAX_EVENTS = 1000
 MAX_BYTES = 1024 * 1024
 _ECHOED_ID_CHARACTERS = 256
+_MAX_DIGITS = 1000
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 ShortName = Annotated[StrictStr, Field(min_length=1, max_length=128)]
@@ -97,7 +98,7 @@ def parse_body(raw: bytes | str, *, batch: bool) -> list[object]:
     try:
         # Left to itself, `json.loads` takes UTF-16 and encoded surrogates too.
         text = raw.decode() if isinstance(raw, bytes) else raw
-        body = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        body = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_bounded_int)
     except (ValueError, RecursionError) as error:
         raise MalformedBodyError from error
     events = body if batch else [body]
@@ -155,6 +156,11 @@ def _describe(value: object, error: ValidationError) -> str:
 def _object(pairs: list[tuple[str, object]]) -> object:
     named = dict(pairs)
     return named if len(named) == len(pairs) else _DuplicateNames(pairs)
+
+
+def _bounded_int(digits: str) -> object:
+    """A number of absurd length is no number that anybody counts with, and must not spoil the rest of the batch."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits
 
 
 def _no_constant(name: str) -> object:

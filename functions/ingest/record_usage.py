@@ -214,7 +214,7 @@ def _packed(
 
 def _late(cycle: Cycle | None, day: date, now: datetime) -> LateMark | None:
     if cycle is not None and is_late(cycle, day, now):
-        return LateMark(late_run_day(cycle, day, now))
+        return LateMark(late_run_day(cycle, day, now), now)
     return None
 
 

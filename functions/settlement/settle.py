@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
 from aws_platform import bills, clients, clock, failures, keys, live
-from aws_platform.accounts import account_put
+from aws_platform.accounts import account_put, read_account
 from aws_platform.due import Due, DueMonth, read_due
 from aws_platform.ledger import OutdatedError, journal_put, transact
-from aws_platform.pending import TRANSACTION_TYPES, Pending, Usage, cycle_of, pending_charges, together
+from aws_platform.pending import (
+    TRANSACTION_TYPES,
+    Pending,
+    Usage,
+    bill_prefix,
+    cycle_of,
+    pending_charges,
+    together,
+)
 from aws_platform.settings import Settings
 from aws_platform.tasks import side_by_side
 from rating.account import Account
@@ -27,7 +35,12 @@ from rating.schedule import begun_run_day
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from aws_platform.usage_counts import DayCount
+
 logger = Logger()
+
+YOUNG_MARK = timedelta(minutes=1)
+"""A mark and its bucket are one transaction, but readers may see them milliseconds apart; this is far longer."""
 
 
 def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
@@ -97,23 +110,41 @@ class Worker:
         pending = pending_charges(self.dynamodb, self.settings, self.catalog, account, usage, run=side_by_side)
         bill = None
         if pending.charges:
-            account, bill = self._issue(account, pending, now)
+            account, bill = self._issue_on_top(account, pending, now)
         else:
             self._forget_days(account, usage)
-        self._tidy(account, pending)
+        self._tidy(account, pending, now)
         return account, bill
+
+    def _issue_on_top(self, account: Account, pending: Pending, now: datetime) -> tuple[Account, Bill]:
+        """Issue the bill; where the account changed meanwhile in what the charges do not depend on, do so anew.
+
+        So that no stream of small changes can keep a run from ever being faster than they are.
+        """
+        for _ in failures.attempts():
+            try:
+                return self._issue(account, pending, now)
+            except (OutdatedError, failures.TryAgainError):
+                current = read_account(self.dynamodb, self.settings.ledger_table, account.account_id)
+                if current is None or _basis(current) != _basis(account):
+                    raise
+                account = current
+        msg = "too many writers for one account"
+        raise failures.TryAgainError(msg)
 
     def _issue(self, account: Account, pending: Pending, now: datetime) -> tuple[Account, Bill]:
         """Deduct the charges and issue their bill, in one transaction."""
         table, usage = self.settings.ledger_table, pending.usage
+        now = account.booked_at(now)
         settled = settle(account.funds, [charge.amount for charge in pending.charges])
         after = replace(
             account.with_funds(settled.funds, now),
             settled_through=max(filter(None, (account.settled_through, usage.last_day))),
+            last_bill=f"{bill_prefix(usage.first_day)}{account.version + 1}",
             version=account.version + 1,
         )
         bill = Bill(
-            bill_id=f"{usage.first_day:%Y%m%d}-{after.version}",
+            bill_id=f"{bill_prefix(usage.first_day)}{after.version}",
             transaction_type=TRANSACTION_TYPES[cycle_of(account)],
             charged_at=now,
             charge_month=month_of(day_of(now)),
@@ -157,20 +188,27 @@ class Worker:
         if items:
             transact(self.dynamodb, items)
 
-    def _tidy(self, account: Account, pending: Pending) -> None:
-        """Keep the counted totals for views, then remove the late marks that nobody has raised since."""
-        for day, count in pending.counts.items():
-            live.put_day(
-                self.dynamodb,
-                self.settings.live_table,
-                account.account_id,
-                day,
-                count.dimensions,
-                live.expiry(day, sandbox=self.settings.sandbox),
-            )
+    def _tidy(self, account: Account, pending: Pending, now: datetime) -> None:
+        """Keep the counted totals for views, then remove the late marks that nobody has raised since.
+
+        A young mark stays for the next pass: what it was written with may not have been visible to the count. So does
+        that of a day whose totals could not be kept, which would show an older count for good.
+        """
+        kept = {day for day, count in pending.counts.items() if self._keep_day(account, day, count)}
         for due in pending.usage.days:
-            if due.raised is not None:
+            if due.day in kept and due.raised is not None and due.raised_before(now - YOUNG_MARK):
                 self._remove_mark(account, due.day, due.raised)
+
+    def _keep_day(self, account: Account, day: date, count: DayCount) -> bool:
+        """Keep a day's totals, if it can be done: they are a view only, and no run may fail for it."""
+        expires_at = live.expiry(day, sandbox=self.settings.sandbox)
+        table = self.settings.live_table
+        try:
+            live.put_day(self.dynamodb, table, account.account_id, day, count.dimensions, expires_at)
+        except Exception:
+            logger.exception("day totals not kept", account_id=account.account_id, day=day.isoformat())
+            return False
+        return True
 
     def _remove_mark(self, account: Account, day: date, raised: str) -> None:
         """Remove a late mark, unless usage has arrived since it was read: that is for the next run."""
@@ -214,3 +252,8 @@ class Worker:
             [account_put(table, account, after), bills.bill_put(table, account.account_id, bill), close],
         )
         return after, bill
+
+
+def _basis(account: Account) -> tuple[object, ...]:
+    """What the charges of counted usage depend on, beside the usage."""
+    return (account.conditions(), account.settled_through, account.last_bill)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import pytest
 
 from aws_platform import failures, tasks
-from tests.adapters.steps import NOW, empty
+from tests.adapters.steps import NOW, empty, prepared
 from tests.support.product import Product
 from tests.support.product import product as fresh_product
 
@@ -52,17 +52,17 @@ def product(cloud: Product) -> Product:
 
 
 @pytest.fixture(scope="session")
-def opened() -> list[Mapping[str, Any]]:
-    """What opening the usual account leaves in the ledger: filled by the first test that opens it."""
-    return []
+def opened() -> dict[str, list[Any]]:
+    """What opening accounts leaves in the ledger, by the name of the preparation."""
+    return {}
 
 
 @pytest.fixture
-def metered(product: Product, opened: list[Mapping[str, Any]]) -> Product:
+def metered(product: Product, opened: dict[str, list[Any]]) -> Product:
     """The product with one daily account `acct-1`, open since the new year, that has 1,000 yuan of cash."""
-    if not opened:
+
+    def open_one() -> None:
         product.open_account("acct-1", cash="1000.00", opened_at="2025-01-01T00:00:00+08:00")
-        opened += product.dynamodb.scan(TableName="ledger")["Items"]
-    for item in opened:
-        product.dynamodb.put_item(TableName="ledger", Item=item)
+
+    prepared(product, opened, "metered", open_one)
     return product

@@ -355,6 +355,29 @@ def test_the_customer_changes_contact_and_postpaid(metered: Product) -> None:
     assert patch({"postpaid_enabled": True}) == {**before, "contact": contact}
 
 
+def test_a_contact_is_changed_field_by_field(metered: Product) -> None:
+    """Of a contact too, what is left out stays, and null clears."""
+    contact: dict[str, Any] = {"email": "a@example.com", "phone": "13800000000", "locale": "en"}
+    metered.request("PATCH", A, {"contact": contact})
+    changes: list[dict[str, Any]] = [{"phone": None}, {"email": "b@example.com"}, {}, {"locale": "zh-CN"}]
+    for change in changes:
+        contact |= change
+        assert metered.request("PATCH", A, {"contact": change}).body["contact"] == contact
+
+
+def test_switching_postpaid_to_and_fro_ends_somewhere(metered: Product) -> None:
+    """A bill names each stretch of its day, so switches of a day are bounded; the next day there are new ones."""
+    for day in ("2025-03-02", "2025-03-03"):
+        codes = set()
+        for second in range(60):
+            metered.now = at(f"{day}T12:00:{second:02d}+08:00")
+            reply = metered.request("PATCH", A, {"postpaid_enabled": second % 2 == 1})
+            if reply.status != 200:
+                codes.add((reply.status, reply.code))
+        assert codes == {(409, "too_many_changes")}
+        assert metered.request("PATCH", A, {"contact": {"locale": "en"}}).status == 200
+
+
 def test_only_the_operator_verifies_an_enterprise(metered: Product) -> None:
     """A customer who asks for it is refused, and nothing else of that request happens either."""
     before = tables(metered)

@@ -89,6 +89,10 @@ def wrong_json() -> Iterator[tuple[str, str]]:
     yield "id twice, once escaped", whole.replace('"id": "bad"', '"id": "bad", "\\u0069d": "bad"')
     yield "a result twice", whole.replace('"result_code": "0"', '"result_code": "0", "result_code": "-2"')
     yield "data twice", whole[:-1] + ', "data": {"interface": "face_risk", "result_code": "0"}}'
+    for digits in (4300, 5000, 100_000):
+        yield f"a number of {digits} digits", "9" * digits
+        yield f"an id of {digits} digits", changed(id=MISSING)[:-1] + f', "id": {"9" * digits}}}'
+        yield f"a code of {digits} digits", whole.replace('"result_code": "0"', f'"result_code": -{"9" * digits}')
     yield "900 brackets", "[" * 900 + "]" * 900
     yield "900 brackets as data", changed(data=MISSING)[:-1] + ', "data": ' + "[" * 900 + "]" * 900 + "}"
 
@@ -379,7 +383,7 @@ def test_extension_attributes_are_ignored(metered: Product) -> None:
     }
     assert outcome(metered.report([extended])) == {"accepted": 1}
     assert outcome(metered.report([plain, {**plain, "datacontenttype": 5}])) == {"duplicate": 2}
-    far = json.dumps(plain)[:-1] + ', "far": 1e400, "long": ' + "9" * 4000 + "}"
+    far = json.dumps(plain)[:-1] + ', "far": 1e400, "long": ' + "9" * 5000 + "}"
     assert outcome(metered.report(f"[{far}]")) == {"duplicate": 1}
 
 

@@ -100,7 +100,6 @@ MALFORMED = {
     "UTF-16": json.dumps([EVENT]).encode("utf-16"),
     "Latin-1": '[{"id": "é"}]'.encode("latin-1"),
     "a bare control character": b'[{"id": "\x00"}]',
-    "an integer of 5,000 digits": b'[{"x": ' + b"9" * 5000 + b"}]",
     "100,000 brackets": b"[" * 100_000,
     "100,000 closed brackets": b"[" * 100_000 + b"]" * 100_000,
     "100,000 objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -42,7 +43,18 @@ def checked(method: str, path: str, reply: Reply, document: dict[str, Any] | Non
     schema = content[reply.headers["content-type"]]["schema"]
     validator = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
     validator.validate(reply.body)
+    # Times are answered at +08:00, in whole seconds; numbers are integers.
+    assert all(re.fullmatch(_TIME, text) for text in re.findall(r'"\d{4}-\d\d-\d\dT[^"]*"', reply.text))
+    json.loads(reply.text, parse_float=_no_float, parse_constant=_no_float)
     return reply
+
+
+_TIME = r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00"'
+
+
+def _no_float(text: str) -> None:
+    message = f"{text} is a float"
+    raise AssertionError(message)
 
 
 def visit(product: Product, document: dict[str, Any] | None = None) -> list[Reply]:
@@ -61,9 +73,6 @@ def visit(product: Product, document: dict[str, Any] | None = None) -> list[Repl
         found.append(checked("GET", f"{A}{path}", reply, document))
     for by in ("day", "tag", "sub_account", "interface", "result_code"):
         checked("GET", f"{A}/usage", product.get(f"{A}/usage", by=by), document)
-    for price_list in ("daily", "monthly"):
-        checked("GET", "/v1/catalog", product.get("/v1/catalog", price_list=price_list), document)
-    checked("GET", "/healthz", product.get("/healthz"), document)
     return found
 
 
@@ -106,6 +115,11 @@ def test_answers_are_as_the_served_document_says(metered: Product) -> None:
     metered.report([event("acct-1", "e-1", NOW), event("acct-1", "e-1", NOW, code="-1"), event("nobody", "e-1", NOW)])
     metered.move("2025-03-02T09:00:00+08:00")
     visit(metered, document)
+    for price_list in ("daily", "monthly"):
+        for document_ in (document, declared()):
+            checked("GET", "/v1/catalog", metered.get("/v1/catalog", price_list=price_list), document_)
+    for document_ in (document, declared()):
+        checked("GET", "/healthz", metered.get("/healthz"), document_)
     batch = [event("acct-1", "e-2", NOW), event("acct-1", "e-2", NOW, code="-1"), event("nobody", "e-1", NOW)]
     checked("POST", "/v1/usage", post_usage(metered, batch), document)
     for body, content_type in (("{", ""), ("{", "application/cloudevents-batch+json"), ("x" * 2**21, "")):

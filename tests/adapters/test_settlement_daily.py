@@ -297,12 +297,12 @@ def test_with_postpaid_off_calls_are_uncovered_and_never_charged(metered: Produc
 
 
 def test_switching_postpaid_off_late_does_not_make_the_day_free(metered: Product) -> None:
-    """Usage is judged by the state at its own time: what came before 23:59 is charged, what came after is not (D5)."""
+    """Usage is judged by the state at its own time: what came before the switch is charged, the rest is not (D5)."""
     metered.report(events("acct-1", 100, NOW))
-    metered.now = at("2025-03-01T23:59:00+08:00")
-    metered.report(events("acct-1", 10, "2025-03-01T23:58:59+08:00", prefix="before"))
-    switch(metered, "2025-03-01T23:59:00+08:00", postpaid=False)
-    metered.report(events("acct-1", 7, "2025-03-01T23:59:00+08:00", prefix="after"))
+    metered.now = at("2025-03-01T23:59:07+08:00")
+    metered.report(events("acct-1", 10, "2025-03-01T23:59:06+08:00", prefix="before"))
+    switch(metered, "2025-03-01T23:59:07+08:00", postpaid=False)
+    metered.report(events("acct-1", 7, "2025-03-01T23:59:07+08:00", prefix="after"))
     metered.move("2025-03-02T09:00:00+08:00")
     (row,) = details(metered)
     assert (row["raw_quantity"], row["quantity"], row["total_cost"]) == (117, 110, "33.00000000")

@@ -145,17 +145,32 @@ def check_always(cloud: Cloud) -> None:
 
 def check_live(cloud: Cloud) -> None:
     """The windows of every day hold exactly the calls of its buckets."""
-    wanted: dict[str, Counter[int]] = defaultdict(Counter)
+    wanted = _held(cloud)
+    partitions = {item["pk"]["S"] for item in cloud.world.items("live") if not item["pk"]["S"].endswith("#days")}
+    assert partitions == {keys.usage_day(*place) for place in wanted}
+    for (account_id, day), counts in wanted.items():
+        windows = live.windows_of_day(cloud.product.dynamodb, "live", account_id, day)
+        assert windows == counts, f"{account_id} {day}: live {windows}, buckets {counts}"
+
+
+def check_counted_days(cloud: Cloud) -> None:
+    """What runs have kept of the days that they counted is what the buckets hold; for when nothing late is left."""
+    wanted = _held(cloud)
+    for account_id in cloud.accounts():
+        kept = live.counted_days(cloud.product.dynamodb, "live", account_id, date(2025, 1, 1), date(2025, 12, 31))
+        for day, counts in kept.items():
+            assert counts == wanted[account_id, day], f"{account_id} {day}: kept {counts}, buckets {wanted}"
+
+
+def _held(cloud: Cloud) -> dict[tuple[str, date], Counter[int]]:
+    """The calls of all buckets by account and day, by packed dimensions."""
+    held: dict[tuple[str, date], Counter[int]] = defaultdict(Counter)
     for item in cloud.world.items("usage"):
         if "r" in item:
-            wanted[item["pk"]["S"]].update(records.count_records(base64.b64decode(item["r"]["B"])))
-    partitions = {item["pk"]["S"] for item in cloud.world.items("live") if not item["pk"]["S"].endswith("#days")}
-    assert partitions == set(wanted), f"windows of {partitions}, buckets of {set(wanted)}"
-    for partition, counts in wanted.items():
-        account_id, _, digits = partition.rpartition("#")
-        day = date.fromisoformat(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}")
-        windows = live.windows_of_day(cloud.product.dynamodb, "live", account_id, day)
-        assert windows == counts, f"{partition}: live {windows}, buckets {counts}"
+            account_id, _, digits = item["pk"]["S"].rpartition("#")
+            content = base64.b64decode(item["r"]["B"])
+            held[account_id, date.fromisoformat(digits)].update(records.count_records(content))
+    return held
 
 
 # --- charged is counted x price --------------------------------------------------------------------------------
@@ -308,3 +323,4 @@ def check_settled(cloud: Cloud, sent: Sequence[Json], run_day: str, flips: Flips
     check_always(cloud)
     check_money(cloud, stored_facts(cloud, sent), flips)
     check_nothing_due(cloud, run_day)
+    check_counted_days(cloud)

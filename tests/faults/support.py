@@ -12,12 +12,12 @@ import logging
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from unittest import mock
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,7 @@ from ingest import handler as ingest
 from ingest.handler import Meter
 from rating.catalog import load
 from settlement import settle
-from tests.faults.harness import Delivery, QueueSource, StreamSource, World
+from tests.faults.harness import Delivery, QueueSource, StreamSource, Worker, World
 from tests.faults.harness.dynamodb import Change
 from tests.support.product import BATCH, PRODUCER, TABLES, Product, Reply, template
 
@@ -88,6 +88,7 @@ def fact(sent: Mapping[str, Any]) -> Fact:
 class Told:
     """What a producer was answered."""
 
+    worker: str
     events: tuple[Json, ...]
     report: Json
 
@@ -206,6 +207,78 @@ class Watch:
         return found.get(found.key({"pk": {"S": partition}, "sk": {"S": sort_key}}))
 
 
+class Torn:
+    """Shows the items of a transaction one by one, as DynamoDB does to queries: one is there, another not yet.
+
+    While it is entered, the n-th item of each transaction (counted anew from the first where it has fewer) is not
+    seen by others' queries until the worker that wrote it goes on or ends, or somebody waits.
+    """
+
+    def __init__(self, world: World, hidden: int) -> None:
+        self.world = world
+        self.hidden = hidden
+        self.seen = 0
+        """How many queries saw half a transaction."""
+        self._call, self._enter = world.dynamodb.call, world.enter
+        self._begun: tuple[object, float] = (None, 0.0)
+        self._visible: object = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Take the place of the database's front."""
+        self._stack.enter_context(mock.patch.object(self.world.dynamodb, "call", self.call))
+        self._stack.enter_context(mock.patch.object(self.world, "enter", self.enter))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self._stack.close()
+
+    def enter(self, worker: Worker | None) -> None:
+        """Notice that a worker ends: it has heard that its transaction is done."""
+        before = self.world.current()
+        if before is not None and worker is not before and before.name == self._writer():
+            self._visible = self.world.dynamodb._history[-1]
+        self._enter(worker)
+
+    def call(self, operation: str, body: Json) -> Json:
+        """Run one operation."""
+        hidden = self._not_yet() if operation == "Query" else None
+        if hidden is None:
+            return self._call(operation, body)
+        self.seen += 1
+        hidden.table.store(hidden.key, hidden.before)
+        try:
+            return self._call(operation, body)
+        finally:
+            hidden.table.store(hidden.key, hidden.after)
+
+    def _not_yet(self) -> Change | None:
+        """The item of the last commit that is not shown to the worker of this thread."""
+        writer, reader = self._writer(), self.world.current()
+        if writer is None or reader is None or writer == reader.name:
+            return None
+        changes = self.world.dynamodb._history[-1]
+        if self._begun[0] is not changes:
+            self._begun = changes, self.world.clock.elapsed
+        if changes is self._visible or self._begun[1] < self.world.clock.elapsed:
+            return None
+        return changes[self.hidden % len(changes)]
+
+    def _writer(self) -> str | None:
+        """Who has written the last commit, if that was a transaction, and has not made another call since."""
+        history = self.world.dynamodb._history
+        if not history or len(history[-1]) == 1:
+            return None
+        went_on: set[str] = set()
+        for one in reversed(self.world.trace):
+            name = one.place.worker
+            if one.call.operation == "TransactWriteItems" and one.result == "ok":
+                return None if name in went_on else name
+            went_on.add(name)
+        return None
+
+
 def journal_pages(world: World, partition: str) -> list[Json]:
     """An account's journal, in the order of its versions."""
     found = world.dynamodb.table("ledger").partitions.get(partition.encode(), {}).values()
@@ -239,11 +312,14 @@ class Cloud:
 
     def meter(self) -> Meter:
         """What the ingest function of this process keeps between invocations."""
+        if self.name() not in self._meters:
+            self._meters[self.name()] = self.make_meter()
+        return self._meters[self.name()]
+
+    def name(self) -> str:
+        """The worker of this thread."""
         worker = self.world.current()
-        name = worker.name if worker else ""
-        if name not in self._meters:
-            self._meters[name] = self.make_meter()
-        return self._meters[name]
+        return worker.name if worker else ""
 
     def forget(self) -> None:
         """A process has died; or, where none is running, another case begins."""
@@ -305,7 +381,7 @@ class Cloud:
 
     def report(self, *batches: Sequence[Json]) -> None:
         """Send batches, each again until it is answered. Raises TryAgain where the producer is to send again."""
-        answered = [told.events for told in self.told]
+        answered = [told.events for told in self.told if told.worker == self.name()]
         for batch in batches:
             if tuple(batch) not in answered:
                 self.report_again(batch)
@@ -316,7 +392,7 @@ class Cloud:
         if reply.status == 503:
             raise TryAgain
         assert reply.status == 200, reply.text
-        self.told.append(Told(tuple(batch), reply.body))
+        self.told.append(Told(self.name(), tuple(batch), reply.body))
 
     def top_up(self, account_id: str, amount: str, fund: str = "cash", key: str = "k") -> None:
         """Put money in, again until it is answered."""

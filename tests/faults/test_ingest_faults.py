@@ -155,7 +155,7 @@ def test_two_requests_with_the_same_events(cloud: Cloud, when: str) -> None:
         assert sorted(told.report["accepted"] for told in cloud.told) == [0, 2]
         assert sorted(told.report["duplicate"] for told in cloud.told) == [0, 2]
 
-    together(cloud, check, a=lambda: cloud.report_again(batch), b=lambda: cloud.report_again(batch))
+    together(cloud, check, a=lambda: cloud.report(batch), b=lambda: cloud.report(batch))
 
 
 def test_two_requests_that_conflict(cloud: Cloud) -> None:
@@ -168,7 +168,7 @@ def test_two_requests_that_conflict(cloud: Cloud) -> None:
         is_true(cloud, sent)()
         assert sorted(told.report["conflict"] for told in cloud.told) == [0, 1]
 
-    together(cloud, check, a=lambda: cloud.report_again(left), b=lambda: cloud.report_again(right))
+    together(cloud, check, a=lambda: cloud.report(left), b=lambda: cloud.report(right))
 
 
 def test_first_requests_of_an_account(cloud: Cloud) -> None:
@@ -215,7 +215,7 @@ def test_accepted_is_told_twice_only_where_an_answer_was_lost(cloud: Cloud) -> N
 
         return look
 
-    works = {"a": lambda: cloud.report(batch), "b": lambda: cloud.report_again(batch)}
+    works = {"a": lambda: cloud.report(batch), "b": lambda: cloud.report(batch)}
     for fault in ALL:
         explore(cloud.world, works, most(fault), faults=partial(Faults.parse, f"a#3={fault}"), limit=30)
     twice = {fault for fault, number in told.items() if number > 2}

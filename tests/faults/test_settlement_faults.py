@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from tests.faults.harness import (
     sweep,
 )
 from tests.faults.properties import bills_of, check_settled, check_told
-from tests.faults.support import Cloud, Json, at
+from tests.faults.support import Cloud, Json, Torn, TryAgain, at
 from tests.support.product import event
 
 type Work = Callable[[], object]
@@ -119,7 +120,7 @@ def test_fault_after_fault(cloud: Cloud) -> None:
 def test_a_run_from_plan_to_bill(cloud: Cloud) -> None:
     """Whatever strikes the plan or the queue, and however old what the index answers, the next run mends it."""
     at_the_run(cloud, USED)
-    kinds = (Fault.CRASH_AFTER, Fault.THROTTLED_OUT, Fault.PARTIAL, Fault.SHORT_PAGE, Fault.STALE)
+    kinds = (Fault.CRASH_AFTER, Fault.TIMEOUT_AFTER, Fault.THROTTLED_OUT, Fault.PARTIAL, Fault.SHORT_PAGE, Fault.STALE)
     recover = partial(later, cloud, "2025-03-03 08:00")
     exhaust(cloud.world, cloud.run, settled(cloud, USED, "2025-03-03"), kinds=kinds, recover=recover)
 
@@ -196,6 +197,24 @@ def test_late_usage_at_every_call_of_a_settlement(cloud: Cloud, *, first: bool) 
     every_order(cloud, works, settled(cloud, sent, "2025-03-04"), cloud.later_run("2025-03-04 08:00"))
 
 
+def test_late_usage_while_a_day_of_many_pages_is_read(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Usage that arrives before, in or behind the page that a settlement reads is counted once, on either bill."""
+    many = [call(300 + number, f"2025-03-01T{number:02d}:30:00") for number in range(10)]
+    new = [call(400 + number, f"2025-03-01T{number:02d}:40:00", interface="face_risk") for number in (0, 5, 9)]
+    at_the_run(cloud, many)
+    monkeypatch.setattr(cloud.world.dynamodb, "page_bytes", 100)
+    works: dict[str, Work] = {
+        "settle": partial(cloud.settle, "daily"),
+        "late": partial(cloud.report, *([one] for one in new)),
+    }
+    check = settled(cloud, [*many, *new], "2025-03-04")
+    recover = cloud.later_run("2025-03-04 08:00")
+    start = cloud.world.snapshot()
+    assert cloud.world.run(works["settle"]).calls > 10
+    cloud.world.restore(start)
+    race_seeds(cloud.world, works, check, seeds=range(25), rates=0.01, recover=recover)
+
+
 def three_at_once(cloud: Cloud) -> Exploration:
     """Two settlements and late usage; a worker is interrupted once."""
     works: dict[str, Work] = {name: partial(cloud.settle, "daily") for name in "ab"}
@@ -209,6 +228,46 @@ def test_late_usage_between_two_settlements(cloud: Cloud) -> None:
     """A mark that one worker has removed and late usage has raised anew is not removed by a worker that saw the old."""
     late_at_the_run(cloud)
     assert three_at_once(cloud).complete
+
+
+def items_seen_one_by_one(cloud: Cloud, other: str, hidden: int) -> None:
+    """A settlement beside another one or late usage, of whose transactions one item is not seen for a moment."""
+    late_at_the_run(cloud)
+    late = [*LATER, call(33, "2025-03-03T07:00:00")]
+    works: dict[str, Work] = {"a": partial(cloud.settle, "daily"), "b": partial(cloud.settle, "daily")}
+    if other == "late usage":
+        works["b"] = partial(cloud.report, late)
+    check = settled(cloud, [*USED, *LATE, *late], "2025-03-04")
+    recover = cloud.later_run("2025-03-04 08:00")
+    with Torn(cloud.world, hidden) as torn:
+        assert explore(cloud.world, works, check, recover=recover, preemptions=1, limit=300).complete
+    assert torn.seen
+
+
+@pytest.mark.parametrize(
+    "other, hidden", [*(("settlement", number) for number in range(4)), ("late usage", 0), ("late usage", 1)]
+)
+def test_items_of_a_transaction_seen_one_by_one(cloud: Cloud, other: str, hidden: int) -> None:
+    """A query may see an account before its bill, or a mark before its bucket: nothing is billed twice or forgotten."""
+    items_seen_one_by_one(cloud, other, hidden)
+
+
+def test_a_preview_beside_a_settlement(cloud: Cloud) -> None:
+    """Who looks at the open charges while they are settled sees them open or billed, or is told `try_again`."""
+    late_at_the_run(cloud)
+    path = "/v1/accounts/daily/bills/preview"
+    totals: set[str] = set()
+
+    def look() -> None:
+        reply = cloud.request("GET", path)
+        totals.add(reply.body["total_cost"] if reply.status == 200 else reply.code)
+
+    works: dict[str, Work] = {"a": partial(cloud.settle, "daily"), "b": look}
+    check = settled(cloud, [*USED, *LATE], "2025-03-03")
+    for hidden in range(4):
+        with Torn(cloud.world, hidden):
+            explore(cloud.world, works, check, preemptions=1, limit=100)
+    assert totals <= {"0.30", "0.00", "try_again"}, totals
 
 
 def test_all_at_once(cloud: Cloud) -> None:
@@ -254,7 +313,10 @@ def test_a_day_that_is_cut(cloud: Cloud) -> None:
 
 def switch(cloud: Cloud, *, on: bool) -> None:
     """Switch postpaid."""
-    assert cloud.request("PATCH", "/v1/accounts/daily", {"postpaid_enabled": on}).status == 200
+    reply = cloud.request("PATCH", "/v1/accounts/daily", {"postpaid_enabled": on})
+    if reply.status == 503:
+        raise TryAgain
+    assert reply.status == 200, reply.text
 
 
 # --- months ----------------------------------------------------------------------------------------------------
@@ -356,7 +418,7 @@ def test_a_mark_that_counts_is_caught(cloud: Cloud, monkeypatch: pytest.MonkeyPa
     def count(store: BucketStore, bucket: Any, late: Any) -> Json:
         update = raise_mark(store, bucket, late)
         marks = [item for item in cloud.world.items("usage") if item["sk"]["S"].startswith("L#")]
-        update["ExpressionAttributeValues"][":token"] = {"S": str(len(marks) + 1)}
+        update["ExpressionAttributeValues"][":token"] = {"S": f"{at('2025-03-01 00:00').isoformat()}#{len(marks) + 1}"}
         return update
 
     raise_mark = BucketStore._raise_mark
@@ -364,6 +426,20 @@ def test_a_mark_that_counts_is_caught(cloud: Cloud, monkeypatch: pytest.MonkeyPa
     late_at_the_run(cloud)
     with pytest.raises(FaultFound, match="billed"):
         three_at_once(cloud)
+
+
+def test_a_young_mark_that_is_removed_is_caught(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mark that is seen before its bucket, and removed all the same, leaves what is in the bucket to nobody."""
+    monkeypatch.setattr(settle, "YOUNG_MARK", timedelta(days=-1))
+    with pytest.raises(FaultFound, match="billed"):
+        items_seen_one_by_one(cloud, "late usage", 0)
+
+
+def test_a_bill_that_is_not_waited_for_is_caught(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account that is seen before its bill, and gone on from all the same, has its usage billed twice."""
+    monkeypatch.setattr(pending, "bill_prefix", lambda _: "no bill's beginning")
+    with pytest.raises(FaultFound, match="billed"):
+        items_seen_one_by_one(cloud, "settlement", 1)
 
 
 def test_an_account_without_version_condition_is_caught(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ from tests.faults.properties import (
     check_settled,
     check_told,
 )
-from tests.faults.support import SETTLEMENT, USAGE, Cloud, Fact, Json, TryAgain
+from tests.faults.support import SETTLEMENT, USAGE, Cloud, Fact, Json, Torn, TryAgain
 from tests.support.product import Reply, event
 
 ACCOUNTS = ("daily", "monthly", "small")
@@ -167,7 +167,8 @@ class History:
             for number, when in enumerate(ROUNDS):
                 works = self.round(when)
                 faults = Faults.seeded(self.seed * 100 + number, RATE, budget=4)
-                Race(works, lambda: None).play(world, by_seed(self.seed * 100 + number), faults)
+                with Torn(world, self.seed):
+                    Race(works, lambda: None).play(world, by_seed(self.seed * 100 + number), faults)
             for when in ("2025-03-03 08:00", "2025-04-01 08:00"):
                 self.cloud.go_to(when)
                 world.finish(partial(self.run, 1))
@@ -242,6 +243,7 @@ def test_a_forgotten_mark_is_caught(shop: Cloud, monkeypatch: pytest.MonkeyPatch
         worker.dynamodb.delete_item(TableName="usage", Key=key)
 
     monkeypatch.setattr(settle.Worker, "_remove_mark", remove)
+    monkeypatch.setattr(settle, "YOUNG_MARK", timedelta(days=-1))
     caught(shop, "billed")
 
 

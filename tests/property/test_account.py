@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.account import Account, Cycle, Stage, Status
-from rating.civil import from_epoch
+from rating.civil import start_of
 from rating.funds import Funds
 from rating.history import covered
 from tests.property.strategies import SECOND, instants
 
-OPENED = from_epoch(1_740_758_400)
+OPENED = start_of(date(2025, 3, 1))
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Log = list[tuple[datetime, Decimal]]
 

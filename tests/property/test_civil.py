@@ -20,7 +20,6 @@ def test_the_day_is_that_of_the_instant(seconds: int, micros: int, offset: int) 
     instant = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros).astimezone(zone)
     assert civil.day_of(instant) == _EPOCH_DAY + timedelta(days=(seconds + 8 * 3600) // 86_400)
     assert civil.business_instant(instant).timestamp() == seconds
-    assert civil.from_epoch(seconds) == civil.business_instant(instant)
     assert datetime.fromisoformat(civil.rfc3339(instant)).timestamp() == seconds
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -131,6 +131,8 @@ _ACCOUNTS = st.builds(
     funds=funds(),
     arrears_since=_MAYBE,
     settled_through=st.one_of(st.none(), days()),
+    last_bill=st.one_of(st.none(), TEXT),
+    moved_at=_MAYBE,
     version=st.integers(0, 10**9),
 )
 
@@ -253,6 +255,18 @@ def test_an_identity_tells_source_id_and_instant_apart(
     assert (records.identity(*one) == records.identity(*other)) == (one == other)
 
 
+def test_parts_of_an_identity_do_not_run_into_each_other() -> None:
+    """However a text is cut into source, id and instant, each cut is another event."""
+    text = "1:a:11:a:1"
+    cuts = {(text[:at], text[at:]) for at in range(1, len(text))}
+    cuts |= {(text[:at], text[at + 1 :]) for at in range(1, len(text) - 1)}
+    seen = {records.identity(source, event_id, 1, "") for source, event_id in cuts}
+    assert len(seen) == len(cuts)
+    instants_ = [(1, ""), (11, ""), (1, "1"), (11, "1")]
+    ends = {records.identity("s", event_id, *instant) for event_id in ("a", "a1", "a11") for instant in instants_}
+    assert len(ends) == 3 * len(instants_)
+
+
 def test_names_swapped_or_shifted_are_other_data() -> None:
     """A resend with another sub-account or code is seen as a conflict even where both have no number of their own."""
     seen = {records.pack_data(1, 0, sub, code) for sub, code in (("a", "b"), ("b", "a"), ("ab", ""), ("", "ab"))}
@@ -330,13 +344,6 @@ def test_a_minute_is_six_slots(slot: int, source: str, generation: int) -> None:
     assert window == live.WindowKey("a#20250310", slot * records.SLOT_SECONDS // 60)
 
 
-@given(days(), st.integers(0, 90))
-def test_a_range_of_days_has_both_ends(first: date, number: int) -> None:
-    """`from` and `to` are both included (contract, Conventions)."""
-    found = list(live.days_between(first, first + timedelta(days=number)))
-    assert (found[0], found[-1], len(found)) == (first, first + timedelta(days=number), number + 1)
-
-
 # --- keys -----------------------------------------------------------------------------------------------------
 
 
@@ -359,11 +366,12 @@ def test_the_due_index_is_in_order_of_days(one: tuple[date, str], other: tuple[d
     assert first.split("#")[1] == one[1]
 
 
-@given(ACCOUNT_IDS)
-def test_an_account_has_one_shard(account_id: str) -> None:
-    """The planner's shards are all that an account may be in."""
+@given(ACCOUNT_IDS, st.integers(1, 64))
+def test_an_account_has_one_of_the_shards(account_id: str, shards: int) -> None:
+    """The planner asks every shard that an account may be in, however many there are."""
+    assert keys.shard_of(account_id, shards) in keys.all_shards(shards)
+    assert len(set(keys.all_shards(shards))) == shards
     assert keys.shard_of(account_id) in keys.all_shards()
-    assert keys.shard_of(account_id) == keys.shard_of(account_id)
 
 
 @given(days(), days())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.civil import from_epoch
+from rating.civil import start_of
 from rating.history import Switch
 from tests.property.strategies import SECOND
 
-_START = from_epoch(1_740_758_400)
+_START = start_of(date(2025, 3, 1))
 _INSTANTS = st.integers(0, 12).map(lambda number: _START + number * SECOND)
 
 
@@ -31,3 +31,15 @@ def test_a_switch_is_what_was_last_set(initial: bool, changes: list[tuple[dateti
     if switch.flips:
         with pytest.raises(ValueError, match="not rewritten"):
             switch.set(switch.flips[-1] - SECOND, state=initial)
+
+
+@given(st.booleans(), st.lists(_INSTANTS, max_size=8, unique=True), _INSTANTS)
+def test_folding_forgets_nothing_from_then_on(initial: bool, flips: list[datetime], before: datetime) -> None:  # noqa: FBT001
+    """At every instant from the fold on the state is what it was, and nothing older is kept (D5)."""
+    switch = Switch(initial=initial, flips=tuple(sorted(flips)))
+    folded = switch.folded(before)
+    assert all(flip > before for flip in folded.flips)
+    for number in range(14):
+        instant = _START + number * SECOND
+        if instant >= before:
+            assert folded.at(instant) is switch.at(instant)

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 from rating import money
 from tests.property.strategies import decimals, fen
 
+_ANY = decimals(8, -(10**15), 10**15)
+_NEAR_HALVES = st.builds(
+    lambda whole, by: Decimal(whole * 1_000_000 + 500_000 + by).scaleb(-8),
+    st.integers(-1000, 1000),
+    st.sampled_from((-1, 0, 1)),
+)
 
-@given(decimals(8, -(10**15), 10**15))
+
+@given(st.one_of(_ANY, _NEAR_HALVES))
 def test_rounding_is_half_up_away_from_zero(amount: Decimal) -> None:
     """The result is the nearest fen; of two equally near ones the one further from zero (D15)."""
     units = int(abs(amount) * 10**8)

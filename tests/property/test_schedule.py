@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.account import Cycle
-from rating.civil import SHANGHAI, due_month, due_through, month_of
+from rating.civil import SHANGHAI
 from rating.schedule import begun_run_day, is_late, late_run_day, run_day
 from tests.property.strategies import days, seconds_of_day
 
@@ -49,6 +49,3 @@ def test_the_last_run_that_has_begun(day: date, second: int) -> None:
         if datetime(on.year, on.month, on.day, 8, tzinfo=SHANGHAI) <= now
     )
     assert begun_run_day(now) == begun.date()
-    assert due_through(now) == begun.date() - timedelta(days=1)
-    first_of_month = begun.date().replace(day=1)
-    assert due_month(now) == month_of(first_of_month - timedelta(days=1))

@@ -71,6 +71,8 @@ def account_to_item(account: Account) -> dict[str, Any]:
         "funds": [str(account.funds.gift), str(account.funds.income_transfer), str(account.funds.cash)],
         "arrears_since": _text(account.arrears_since),
         "settled_through": account.settled_through and account.settled_through.isoformat(),
+        "last_bill": account.last_bill,
+        "moved_at": _text(account.moved_at),
     }
     return {
         "pk": {"S": keys.ledger(account.account_id)},
@@ -102,6 +104,8 @@ def account_from_item(item: Mapping[str, Any]) -> Account:
         funds=Funds(gift, income_transfer, cash),
         arrears_since=_instant(body["arrears_since"]),
         settled_through=body["settled_through"] and date.fromisoformat(body["settled_through"]),
+        last_bill=body["last_bill"],
+        moved_at=_instant(body["moved_at"]),
         version=int(item["version"]["N"]),
     )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,7 @@ class LateMark:
 
     due_on: date
     """The day whose 08:00 run is to take it."""
+    raised_at: datetime
 
 
 @dataclass(slots=True)
@@ -113,11 +114,7 @@ class BucketStore:
                 known.take(generation, content)
                 self._remember(bucket, known)
                 return outcomes
-            if not (
-                failures.is_condition_failure(error)
-                or failures.is_contention(error)
-                or failures.is_unknown_outcome(error)
-            ):
+            if not failures.is_retriable(error):
                 raise error
             self._catch_up(bucket, known)
             if failures.is_unknown_outcome(error) and known.seen.keys() >= {
@@ -161,7 +158,8 @@ class BucketStore:
     def _raise_mark(self, bucket: Bucket, late: LateMark) -> dict[str, Any]:
         """Leave word of a late write to the day; the run that removes the mark asks for the token that it saw.
 
-        A token and not a count, which would begin anew, and so meet the same number again, after a removal.
+        A token and not a count, which would begin anew, and so meet the same number again, after a removal. With its
+        time: the mark may be seen a moment before the bucket that it was written with.
         """
         sort_key = keys.late_mark(bucket.day)
         return {
@@ -170,7 +168,7 @@ class BucketStore:
             "UpdateExpression": "SET raised = :token, due_pk = if_not_exists(due_pk, :pk), "
             "due_sk = if_not_exists(due_sk, :sk)",
             "ExpressionAttributeValues": {
-                ":token": {"S": uuid4().hex},
+                ":token": {"S": f"{late.raised_at.isoformat()}#{uuid4().hex}"},
                 ":pk": {"S": keys.shard_of(bucket.account_id, self._shards)},
                 ":sk": {"S": keys.due_sort_key(late.due_on, bucket.account_id, sort_key)},
             },

@@ -154,7 +154,7 @@ class Directory:
             try:
                 self._writes.put_item(TableName=self._usage, Item={**key, **_names_to_item(extended)}, **condition)
             except Exception as error:
-                if not _may_retry(error):
+                if not failures.is_retriable(error):
                     raise
             else:
                 metered.names = extended
@@ -186,7 +186,7 @@ class Directory:
                     ConditionExpression="attribute_not_exists(pk)",
                 )
             except Exception as error:
-                if not _may_retry(error):
+                if not failures.is_retriable(error):
                     raise
             else:
                 metered.days.add(day)
@@ -219,10 +219,6 @@ def read_names(dynamodb: DynamoDBClient, table: str, account_id: str) -> Names:
     key = {"pk": {"S": keys.usage_account(account_id)}, "sk": {"S": keys.DICTIONARY}}
     answer = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)
     return _names_from_item(answer.get("Item", {}))
-
-
-def _may_retry(error: Exception) -> bool:
-    return failures.is_condition_failure(error) or failures.is_contention(error) or failures.is_unknown_outcome(error)
 
 
 def _extended(numbers: Mapping[str, int], new: list[str], bound: int) -> dict[str, int]:

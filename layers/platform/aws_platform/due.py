@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,10 @@ class DueDay:
     """Its day item is in the due-index and must leave it with the settlement."""
     raised: str | None = None
     """The token on its late mark as it was before anything was counted."""
+
+    def raised_before(self, instant: datetime) -> bool:
+        """Whether the mark was last raised before the instant."""
+        return self.raised is not None and datetime.fromisoformat(self.raised.partition("#")[0]) < instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-)
-from botocore.exceptions import ReadTimeoutError as HttpReadTimeoutError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 TRANSACTION_CANCELED = "TransactionCanceledException"
@@ -31,12 +26,7 @@ _SERVER_ERRORS = {
     "InternalFailure",
     "ServiceUnavailableException",
 }
-_CONNECTION_ERRORS = (
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    HttpReadTimeoutError,
-)
+_CONNECTION_ERRORS = (NoConnectionError, HTTPClientError)
 
 ATTEMPTS = 8
 """Tries of one write that others contend for."""
@@ -77,6 +67,11 @@ def is_contention(error: BaseException) -> bool:
 def is_unknown_outcome(error: BaseException) -> bool:
     """The write may or may not have happened: look before trying again."""
     return isinstance(error, _CONNECTION_ERRORS) or error_code(error) in _SERVER_ERRORS
+
+
+def is_retriable(error: BaseException) -> bool:
+    """The write may be tried again, after a look at what is there now."""
+    return is_condition_failure(error) or is_contention(error) or is_unknown_outcome(error)
 
 
 def is_temporary(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ WINDOW_SLOTS = 60 // records.SLOT_SECONDS
 KEPT = timedelta(days=130)
 """Statistics reach back 90 days, and usage may arrive 35 days late."""
 
+_LARGEST_TOTALS_BYTES = 350_000
+"""An item holds 400 KB."""
 _TAKEN = struct.Struct("<BIHH")
 _TOTAL = struct.Struct("<II")
 
@@ -95,11 +97,7 @@ def add_to_window(
         try:
             dynamodb.put_item(**put)
         except Exception as error:
-            if not (
-                failures.is_condition_failure(error)
-                or failures.is_contention(error)
-                or failures.is_unknown_outcome(error)
-            ):
+            if not failures.is_retriable(error):
                 raise
         else:
             return
@@ -130,14 +128,19 @@ def put_day(
     totals: Mapping[int, int],
     expires_at: int | None,
 ) -> None:
-    """Keep the totals of a day that a run has counted; an older count never replaces a newer one."""
+    """Keep the totals of a day that a run has counted; an older count never replaces a newer one.
+
+    Totals that are too many for an item are left out of it: the day is then read from its windows.
+    """
     calls = sum(totals.values())
+    packed = _pack_totals(totals)
     item: dict[str, Any] = {
         "pk": {"S": keys.usage_account(account_id)},
         "sk": {"S": day.isoformat()},
         "calls": {"N": str(calls)},
-        "totals": {"B": _pack_totals(totals)},
     }
+    if len(packed) <= _LARGEST_TOTALS_BYTES:
+        item["totals"] = {"B": packed}
     if expires_at is not None:
         item["expires_at"] = {"N": str(expires_at)}
     try:
@@ -169,6 +172,7 @@ def counted_days(
             },
             ConsistentRead=True,
         )
+        if "totals" in item
     }
 
 
@@ -206,8 +210,3 @@ def _pack_totals(totals: Mapping[int, int]) -> bytes:
 
 def _unpack_totals(packed: bytes) -> Iterator[tuple[int, int]]:
     return _TOTAL.iter_unpack(packed)
-
-
-def days_between(first: date, last: date) -> Iterable[date]:
-    """Every day of a range, both ends included."""
-    return (first + timedelta(days=number) for number in range((last - first).days + 1))

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from aws_platform import bills
+from aws_platform.ledger import OutdatedError
 from aws_platform.tasks import Run, in_turn
 from aws_platform.usage_counts import DayCount, count_day
 from rating.account import Cycle
@@ -77,7 +78,10 @@ def pending_charges(
     *,
     run: Run = in_turn,
 ) -> Pending:
-    """Count the usage, take off what earlier bills hold, allocate and price the rest."""
+    """Count the usage, take off what earlier bills hold, allocate and price the rest.
+
+    Raises OutdatedError where not all of the last bill's transaction is visible yet.
+    """
     before = _issued_before(dynamodb, settings, account, usage)
     counts: dict[date, DayCount] = {}
     fresh: list[tuple[Segment, Mapping[str, int]]] = []
@@ -87,6 +91,11 @@ def pending_charges(
         counts[due.day] = count_day(dynamodb, settings.usage_table, account.account_id, due.day, cuts, catalog, run)
         fresh += _not_billed(segments, counts[due.day], before)
     return Pending(usage, counts, fresh, _charges(catalog, account, fresh, before, usage))
+
+
+def bill_prefix(first_day: date) -> str:
+    """What the ids of all bills of a usage day, or of a month that begins with it, begin with."""
+    return f"{first_day:%Y%m%d}-"
 
 
 def cycle_of(account: Account) -> Cycle:
@@ -106,7 +115,12 @@ def _issued_before(dynamodb: DynamoDBClient, settings: Settings, account: Accoun
         found = bills.bills_by_usage(dynamodb, table, account.account_id, month_of(usage.first_day))
     else:
         found = bills.bills_of_day(dynamodb, table, account.account_id, usage.first_day)
-    return [bill for bill in found if bill.transaction_type is TRANSACTION_TYPES[cycle_of(account)]]
+    before = [bill for bill in found if bill.transaction_type is TRANSACTION_TYPES[cycle_of(account)]]
+    own = account.last_bill is not None and account.last_bill.startswith(bill_prefix(usage.first_day))
+    if own and account.last_bill not in {bill.bill_id for bill in before}:
+        # The items of one transaction become visible one by one: the account was there a moment before its bill.
+        raise OutdatedError
+    return before
 
 
 def _charges(

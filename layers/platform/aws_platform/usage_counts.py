@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_platform import keys, records
@@ -20,13 +22,10 @@ SLOTS_OF_DAY = 86_400 // records.SLOT_SECONDS
 _RANGES = 8
 """Parts that a day of more than one page is read in, side by side."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What is counted of one bucket."""
-
-    slot: int
-    packed: bytes
+Counts = dict[int, int]
+"""Calls by packed dimensions."""
+Fold = Callable[[Sequence[Mapping[str, Any]], list[Counts]], None]
+"""Adds a page of buckets to the counts of the segments, so that a day of any size needs no more than its sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +47,41 @@ def count_day(
     catalog: Catalog,
     run: Run = in_turn,
 ) -> DayCount:
-    """Count a day, strongly consistent; `cuts` are the instants inside the day at which segments begin.
+    """Count a day, strongly consistent; `cuts` are the instants inside the day at which segments begin, ascending.
 
     Without a cut the counts that stand beside the records suffice; with one, the records know their second.
     """
-    attribute = "r" if cuts else "c"
-    parts = _read_day(dynamodb, table, keys.usage_day(account_id, day), attribute, run)
-    if not cuts:
-        dimensions = records.add_counts(part.packed for part in parts)
-        return DayCount((_by_tag(dimensions, catalog),), dimensions)
     bounds = [int((cut - start_of(day)).total_seconds()) for cut in cuts]
-    by_segment: list[dict[int, int]] = [{} for _ in range(len(bounds) + 1)]
-    total: dict[int, int] = {}
-    for part in parts:
-        for (second, dimensions_), calls in records.count_by_second(part.packed).items():
-            at = part.slot * records.SLOT_SECONDS + second
-            segment = by_segment[sum(bound <= at for bound in bounds)]
-            segment[dimensions_] = segment.get(dimensions_, 0) + calls
-            total[dimensions_] = total.get(dimensions_, 0) + calls
+    reader = _Reader(
+        dynamodb,
+        table,
+        keys.usage_day(account_id, day),
+        "sk, r" if cuts else "c",
+        partial(_fold_records, bounds) if cuts else _fold_counts,
+        len(bounds) + 1,
+    )
+    by_segment = reader.read(run)
+    total: Counts = {}
+    for counts in by_segment:
+        _add(total, counts)
     return DayCount(tuple(_by_tag(counts, catalog) for counts in by_segment), total)
+
+
+def _fold_counts(buckets: Sequence[Mapping[str, Any]], into: list[Counts]) -> None:
+    _add(into[0], records.add_counts(bucket["c"]["B"] for bucket in buckets))
+
+
+def _fold_records(bounds: Sequence[int], buckets: Sequence[Mapping[str, Any]], into: list[Counts]) -> None:
+    for bucket in buckets:
+        start = records.slot_of_key(bucket["sk"]["S"]) * records.SLOT_SECONDS
+        for (second, dimensions), calls in records.count_by_second(bucket["r"]["B"]).items():
+            segment = into[bisect_right(bounds, start + second)]
+            segment[dimensions] = segment.get(dimensions, 0) + calls
+
+
+def _add(into: Counts, more: Mapping[int, int]) -> None:
+    for dimensions, calls in more.items():
+        into[dimensions] = into.get(dimensions, 0) + calls
 
 
 def _by_tag(dimensions: Mapping[int, int], catalog: Catalog) -> dict[str, int]:
@@ -80,62 +95,52 @@ def _by_tag(dimensions: Mapping[int, int], catalog: Catalog) -> dict[str, int]:
     return totals
 
 
-def _read_day(dynamodb: DynamoDBClient, table: str, partition: str, attribute: str, run: Run) -> Iterator[_Part]:
-    """One attribute of all buckets of a day: the first page, and if there is more the rest in ranges."""
-    first, after = _page(dynamodb, table, partition, attribute, "0", "~", None)
-    yield from first
-    if after is None:
-        return
-    slot = records.slot_of_key(after["sk"]["S"])
-    step = max(1, -(-(SLOTS_OF_DAY - slot) // _RANGES))
-    bounds = [f"{bound:04d}" for bound in range(slot + step, SLOTS_OF_DAY, step)]
-    starts = [after["sk"]["S"], *bounds]
-    ends = [*bounds, "~"]
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the buckets of one day and folds them, page by page."""
 
-    def reader(number: int) -> Callable[[], list[_Part]]:
-        resume = after if number == 0 else None
-        return lambda: list(_read_range(dynamodb, table, partition, attribute, starts[number], ends[number], resume))
+    dynamodb: DynamoDBClient
+    table: str
+    partition: str
+    projection: str
+    fold: Fold
+    segments: int
 
-    for parts in run([reader(number) for number in range(len(starts))]):
-        yield from parts
-
-
-def _read_range(
-    dynamodb: DynamoDBClient,
-    table: str,
-    partition: str,
-    attribute: str,
-    start: str,
-    end: str,
-    after: Mapping[str, Any] | None,
-) -> Iterator[_Part]:
-    while True:
-        parts, after = _page(dynamodb, table, partition, attribute, start, end, after)
-        yield from parts
+    def read(self, run: Run) -> list[Counts]:
+        """The counts of the whole day: of the first page, and if there is more of the rest in ranges."""
+        sums: list[Counts] = [{} for _ in range(self.segments)]
+        after = self._page("0", "~", None, sums)
         if after is None:
-            return
+            return sums
+        slot = records.slot_of_key(after["sk"]["S"])
+        step = max(1, -(-(SLOTS_OF_DAY - slot) // _RANGES))
+        bounds = [f"{bound:04d}" for bound in range(slot + step, SLOTS_OF_DAY, step)]
+        # Bounds fall between slots, so that no bucket is in two ranges.
+        starts, ends = [after["sk"]["S"], *bounds], [*bounds, "~"]
+        resumes = [after, *(None for _ in bounds)]
+        for counts in run([partial(self._range, *part) for part in zip(starts, ends, resumes, strict=True)]):
+            for segment, more in zip(sums, counts, strict=True):
+                _add(segment, more)
+        return sums
 
+    def _range(self, start: str, end: str, after: Mapping[str, Any] | None) -> list[Counts]:
+        sums: list[Counts] = [{} for _ in range(self.segments)]
+        while True:
+            after = self._page(start, end, after, sums)
+            if after is None:
+                return sums
 
-def _page(
-    dynamodb: DynamoDBClient,
-    table: str,
-    partition: str,
-    attribute: str,
-    start: str,
-    end: str,
-    after: Mapping[str, Any] | None,
-) -> tuple[list[_Part], Mapping[str, Any] | None]:
-    """One page of the buckets whose keys are from `start` to `end`. Bounds fall between slots, so none is on two."""
-    page = dynamodb.query(
-        TableName=table,
-        KeyConditionExpression="pk = :pk AND sk BETWEEN :start AND :end",
-        ExpressionAttributeValues={":pk": {"S": partition}, ":start": {"S": start}, ":end": {"S": end}},
-        ProjectionExpression="sk, r" if attribute == "r" else "c",
-        ConsistentRead=True,
-        **({"ExclusiveStartKey": dict(after)} if after else {}),  # type: ignore[arg-type]
-    )
-    if attribute == "c":
-        parts = [_Part(0, item["c"]["B"]) for item in page["Items"]]
-    else:
-        parts = [_Part(records.slot_of_key(item["sk"]["S"]), item["r"]["B"]) for item in page["Items"]]
-    return parts, page.get("LastEvaluatedKey")
+    def _page(
+        self, start: str, end: str, after: Mapping[str, Any] | None, sums: list[Counts]
+    ) -> Mapping[str, Any] | None:
+        """Fold one page of the buckets with keys from `start` to `end`, and say where the next one begins."""
+        page = self.dynamodb.query(
+            TableName=self.table,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :start AND :end",
+            ExpressionAttributeValues={":pk": {"S": self.partition}, ":start": {"S": start}, ":end": {"S": end}},
+            ProjectionExpression=self.projection,
+            ConsistentRead=True,
+            **({"ExclusiveStartKey": dict(after)} if after else {}),  # type: ignore[arg-type]
+        )
+        self.fold(page["Items"], sums)
+        return page.get("LastEvaluatedKey")

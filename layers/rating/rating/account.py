@@ -94,6 +94,10 @@ class Account:
     """The charge that took the balance below zero, while it is (D21)."""
     settled_through: date | None = None
     """The last usage day that a run has settled; None before the first."""
+    last_bill: str | None = None
+    """The bill that the last run issued: whoever goes on from this account must have seen it."""
+    moved_at: datetime | None = None
+    """The last movement of money; the next one is not booked before it, whatever its machine's clock says."""
     version: int = 0
     """Grows by one with every change, so that nobody writes over a change that they did not see."""
 
@@ -124,6 +128,10 @@ class Account:
             return Status.STOPPED
         return Status.ACTIVE
 
+    def booked_at(self, now: datetime) -> datetime:
+        """The instant of a movement at `now`: the journal's times never go back."""
+        return now if self.moved_at is None else max(now, self.moved_at)
+
     def conditions(self) -> Conditions:
         """The dated states that usage is judged by (D5)."""
         stops = [*self.stops]
@@ -137,7 +145,7 @@ class Account:
 
     def with_funds(self, funds: Funds, now: datetime) -> Account:
         """The account after a movement of money at `now`: arrears begin and end with the balance (D21)."""
-        account = replace(self, funds=funds)
+        account = replace(self, funds=funds, moved_at=now)
         if funds.available < 0:
             return account if account.arrears_since else replace(account, arrears_since=now)
         return _without_arrears(account, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -26,11 +26,6 @@ def local(instant: datetime) -> datetime:
 def business_instant(instant: datetime) -> datetime:
     """The instant truncated to whole seconds, on Shanghai's clock (D1)."""
     return local(instant).replace(microsecond=0)
-
-
-def from_epoch(seconds: int) -> datetime:
-    """The instant of whole epoch seconds, on Shanghai's clock."""
-    return datetime.fromtimestamp(seconds, UTC).astimezone(SHANGHAI)
 
 
 def day_of(instant: datetime) -> date:
@@ -82,15 +77,3 @@ def previous_month(month: str) -> str:
 def rfc3339(instant: datetime) -> str:
     """Times are answered at +08:00, in whole seconds."""
     return business_instant(instant).isoformat()
-
-
-def due_through(now: datetime) -> date:
-    """The last day whose daily run has begun at `now`: yesterday from 08:00 on, before that the day before (D3)."""
-    here = local(now)
-    started = here.time() >= RUN_AT
-    return here.date() - (ONE_DAY if started else 2 * ONE_DAY)
-
-
-def due_month(now: datetime) -> str:
-    """The last month whose monthly run has begun at `now`: last month from the 1st 08:00 on (D3)."""
-    return previous_month(month_of(due_through(now) + ONE_DAY))

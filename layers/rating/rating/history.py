@@ -18,6 +18,10 @@ class Switch:
         """The state at the instant; a flip holds from its own instant on."""
         return self.initial ^ (sum(flip <= instant for flip in self.flips) % 2 == 1)
 
+    def folded(self, before: datetime) -> Switch:
+        """The same history from `before` on; what lies further back is only kept as its outcome."""
+        return Switch(self.at(before), tuple(flip for flip in self.flips if flip > before))
+
     def set(self, instant: datetime, state: bool) -> Switch:  # noqa: FBT001 - the new state is the subject
         """The history with `state` from `instant` on. Raises ValueError for an instant before the last flip."""
         if self.flips and instant < self.flips[-1]:

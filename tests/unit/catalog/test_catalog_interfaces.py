@@ -187,7 +187,6 @@ def _numbers(catalog: Catalog) -> list[Interface]:
 def test_numbers_lead_back_to_tags_and_interfaces() -> None:
     """What usage records keep finds its tag and interface again."""
     assert _numbers(CATALOG) == list(CATALOG.interfaces)
-    assert [CATALOG.tag_by_number(tag.number) for tag in CATALOG.tags] == list(CATALOG.tags)
     assert [CATALOG.tag(tag.code) for tag in CATALOG.tags] == list(CATALOG.tags)
 
 
@@ -196,8 +195,6 @@ def test_a_number_that_nothing_has_is_refused(number: int) -> None:
     """No number reaches the list from its other end or past it."""
     with pytest.raises(UnknownInterface):
         CATALOG.interface(number)
-    with pytest.raises(UnknownTag):
-        CATALOG.tag_by_number(number)
 
 
 def test_an_unknown_tag_is_refused() -> None:

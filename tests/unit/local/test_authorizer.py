@@ -93,10 +93,21 @@ def test_no_token(header: str | None) -> None:
         {"exp": int(time.time()) - 1},
         {"exp": None},
         {"exp": "soon"},
-        {"nbf": int(time.time()) + 600},
-        {"iat": int(time.time()) + 600},
+        {"nbf": int(time.time()) + 86_400},
+        {"iat": int(time.time()) + 86_400},
     ],
-    ids=str,
+    ids=[
+        "other issuer",
+        "no issuer",
+        "other audience",
+        "no audience",
+        "other audiences",
+        "expired",
+        "no expiry",
+        "expiry is no time",
+        "not yet valid",
+        "issued in the future",
+    ],
 )
 def test_wrong_claims(claims: dict[str, Any]) -> None:
     """Issuer, audience and times must all be in order."""

@@ -148,6 +148,16 @@ def test_arrears_may_come_again() -> None:
     )
 
 
+def test_movements_are_booked_in_order() -> None:
+    """A machine whose clock lags books at the time of the last movement, never before it."""
+    assert opened().booked_at(RUN) == RUN
+    account = moved(opened("5.00"), "-1.00", RUN)
+    assert account.moved_at == RUN
+    assert account.booked_at(RUN - SECOND) == RUN
+    assert account.booked_at(RUN + SECOND) == RUN + SECOND
+    assert moved(account, "1.00", STOP).moved_at == STOP
+
+
 # --- status ---------------------------------------------------------------------------------------------------
 
 

@@ -43,7 +43,7 @@ def test_the_offset_of_hot_paths_is_that_of_the_zone() -> None:
             assert offset == timedelta(seconds=civil.UTC_OFFSET_SECONDS)
 
 
-@pytest.mark.parametrize("call", [civil.local, civil.day_of, civil.business_instant, civil.due_through])
+@pytest.mark.parametrize("call", [civil.local, civil.day_of, civil.business_instant])
 def test_an_instant_without_a_time_zone_is_refused(call: object) -> None:
     """A naive time could be any instant, so none is guessed."""
     assert callable(call)
@@ -62,12 +62,6 @@ def test_times_are_answered_at_shanghais_offset() -> None:
     """Every time in an answer ends in +08:00 and has whole seconds (contract, Conventions)."""
     given = datetime(2025, 2, 28, 11, 0, 0, 5, tzinfo=timezone(-timedelta(hours=5)))
     assert civil.rfc3339(given) == "2025-03-01T00:00:00+08:00"
-
-
-def test_epoch_seconds_become_instants() -> None:
-    """Whole epoch seconds are the same instant on Shanghai's clock."""
-    assert civil.from_epoch(1_740_758_400) == at("2025-03-01T00:00:00")
-    assert civil.from_epoch(1_740_758_400).isoformat() == "2025-03-01T00:00:00+08:00"
 
 
 @pytest.mark.parametrize(
@@ -97,23 +91,6 @@ def test_anything_but_a_month_is_refused(text: str) -> None:
     """Only YYYY-MM in plain digits names a month."""
     with pytest.raises(ValueError, match=r"month"):
         civil.first_day(text)
-
-
-@pytest.mark.parametrize(
-    "now, through, month",
-    [
-        ("2025-03-02T07:59:59", "2025-02-28", "2025-02"),
-        ("2025-03-02T08:00:00", "2025-03-01", "2025-02"),
-        ("2025-03-03T00:00:00", "2025-03-01", "2025-02"),
-        ("2025-04-01T07:59:59", "2025-03-30", "2025-02"),
-        ("2025-04-01T08:00:00", "2025-03-31", "2025-03"),
-        ("2025-01-01T08:00:00", "2024-12-31", "2024-12"),
-    ],
-)
-def test_a_run_takes_the_last_day_and_month_from_0800(now: str, through: str, month: str) -> None:
-    """The run of yesterday begins at 08:00, that of last month at 08:00 of the 1st (D3)."""
-    assert civil.due_through(at(now)) == day(through)
-    assert civil.due_month(at(now)) == month
 
 
 def test_the_end_of_a_day_is_one_second_after_its_last() -> None:

@@ -40,6 +40,15 @@ def test_a_history_is_not_rewritten() -> None:
             switch.set(NOON - SECOND, state=state)
 
 
+def test_a_folded_history_says_the_same_from_then_on() -> None:
+    """What lies further back is kept as its outcome, a flip at the very instant included."""
+    flips = tuple(NOON + n * SECOND for n in (0, 5, 9))
+    switch = Switch(initial=False, flips=flips)
+    assert switch.folded(NOON + 5 * SECOND) == Switch(initial=False, flips=flips[2:])
+    assert switch.folded(NOON + 4 * SECOND) == Switch(initial=True, flips=flips[1:])
+    assert switch.folded(NOON - SECOND) == switch
+
+
 def test_an_interval_holds_its_start_and_not_its_end() -> None:
     """A stop is [start, end) (D22)."""
     stop = Interval(NOON, NOON + 2 * SECOND)

@@ -67,13 +67,6 @@ class Catalog:
             raise UnknownTag(msg)
         return found
 
-    def tag_by_number(self, number: int) -> Tag:
-        """The tag of this number, as usage records keep it. Raises UnknownTag."""
-        if not 1 <= number <= len(self.tags):
-            msg = f"no tag has number {number}"
-            raise UnknownTag(msg)
-        return self.tags[number - 1]
-
     def interface(self, number: int) -> Interface:
         """The interface of this number, as usage records keep it. Raises UnknownInterface."""
         if not 1 <= number <= len(self.interfaces):

@@ -1,0 +1,170 @@
+"""Cold start under the real runtime client, against a function that only makes one DynamoDB client.
+
+CPU time, not wall time: init is nothing but imports, and on a shared machine CPU is what repeats. Init alone would
+flatter a function that makes its clients with the first event, so the first answer is measured too; there the other
+function makes one call. What is asked of AWS is answered at once, and with nothing, by a server of ours.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
+
+from bench.figures import Figure, Section
+from tests.local_invoke.rie import BUILD, Runtime, payload
+
+EVENT_TARGET, API_TARGET = 1.3, 2.0
+_ROUNDS = 4
+_ONE_CLIENT = """
+import boto3
+
+client = boto3.client("dynamodb")
+
+
+def handle(event, context):
+    client.get_item(TableName="table", Key={"pk": {"S": "a"}, "sk": {"S": "b"}})
+"""
+_COMMON = ("RatingLayer", "PlatformLayer", "RuntimeLayer")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the template, and the event that wakes it."""
+
+    name: str
+    event: str
+    target: float
+    layers: tuple[str, ...] = _COMMON
+
+
+FUNCTIONS = (
+    Function("RollupFunction", "rollup_stream_insert", EVENT_TARGET),
+    Function("PlannerFunction", "planner_schedule_morning", EVENT_TARGET),
+    Function("SettlementFunction", "settlement_sqs_accounts", EVENT_TARGET),
+    Function("IngestFunction", "ingest_http_batch", API_TARGET, (*_COMMON, "ApiLayer")),
+    Function("AccountsFunction", "accounts_http_get", API_TARGET, (*_COMMON, "ApiLayer")),
+    Function("BillsFunction", "bills_http_usage", API_TARGET, (*_COMMON, "ApiLayer")),
+    Function("CatalogFunction", "catalog_http_list", API_TARGET, (*_COMMON, "ApiLayer")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Milliseconds of CPU since the process began."""
+
+    init: float
+    answer: float
+
+
+class _Nothing(BaseHTTPRequestHandler):
+    """Answers whatever is asked of AWS: there is nothing."""
+
+    protocol_version = "HTTP/1.1"
+    BODY: ClassVar = b'{"Items":[],"Responses":{},"UnprocessedKeys":{}}'
+
+    def do_POST(self) -> None:
+        """Answer."""
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-type", "application/x-amz-json-1.0")
+        self.send_header("content-length", str(len(self.BODY)))
+        self.end_headers()
+        self.wfile.write(self.BODY)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _nothing() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Nothing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def start(runtime: Runtime, event: Any) -> Start:
+    """Start a function with its first event."""
+    with runtime:
+        runtime.invoke(event)
+        answer = time.clock_gettime(_cpu_clock(_function_process())) * 1e3
+        return Start(runtime.init.cpu, answer)
+
+
+def _function_process() -> int:
+    """The process that runs the function: the child of our child, the emulator. Raises RuntimeError without one."""
+    parents = dict(_parents())
+    own = [child for child, parent in parents.items() if parents.get(parent) == _own_id()]
+    if len(own) != 1:
+        message = f"the function is one of the processes {own}"
+        raise RuntimeError(message)
+    return own[0]
+
+
+def _own_id() -> int:
+    return int(Path("/proc/self").readlink().name)
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                text = (folder / "stat").read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue  # it has ended
+            yield int(folder.name), int(text.rpartition(")")[2].split()[1])
+
+
+def _cpu_clock(process: int) -> int:
+    """Linux's clock of another process's CPU time."""
+    return ~process << 3 | 2
+
+
+def _starts(folder: Path, endpoint: str) -> Mapping[str, list[Start]]:
+    """All functions in turn, several times, so that what else the machine does falls on all alike."""
+    (folder / "one_client.py").write_text(_ONE_CLIENT, encoding="utf-8")
+    environment = {"AWS_ENDPOINT_URL": endpoint}
+    found: dict[str, list[Start]] = {}
+    for _ in range(_ROUNDS):
+        for layers in dict.fromkeys(function.layers for function in FUNCTIONS):
+            paths = tuple(BUILD / layer for layer in layers)
+            base = Runtime("OneClient", environment, artifact=folder, layers=paths, handler="one_client.handle")
+            found.setdefault(_base(layers), []).append(start(base, {}))
+        for function in FUNCTIONS:
+            runtime = Runtime(function.name, environment)
+            found.setdefault(function.name, []).append(start(runtime, payload(function.event)))
+    return found
+
+
+def _base(layers: tuple[str, ...]) -> str:
+    return "one client, API layers" if "ApiLayer" in layers else "one client"
+
+
+def measure() -> Section:
+    """Each function's start as a multiple of the start of a function with one client and the same layers."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        starts = _starts(folder, stack.enter_context(_nothing()))
+    best = {
+        name: Start(min(one.init for one in found), min(one.answer for one in found)) for name, found in starts.items()
+    }
+    figures = []
+    for function in FUNCTIONS:
+        base, own = best[_base(function.layers)], best[function.name]
+        note = f"{own.answer:.0f} to {base.answer:.0f} ms"
+        name = f"{function.name}: to the first answer"
+        figures.append(Figure(name, own.answer / base.answer, "x", function.target, 2, note))
+        note = f"{own.init:.0f} to {base.init:.0f} ms"
+        figures.append(Figure(f"{function.name}: init", own.init / base.init, "x", function.target, 2, note))
+    return Section(
+        "Cold start, to that of a function that only makes one DynamoDB client",
+        figures,
+        (f"CPU time, best of {_ROUNDS}. To the first answer, that function makes one call.",),
+    )
