@@ -42,7 +42,7 @@ TAGS = ["Bills"]
 MAX_DAYS = 90
 _DEFAULT_DAYS = timedelta(days=29)
 
-Month = Annotated[str, Query(pattern=r"^2\d{3}-(0[1-9]|1[0-2])$", description="YYYY-MM")]
+Month = Annotated[str, Query(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", description="YYYY-MM")]
 Basis = Annotated[Literal["charge", "usage"], Query(description="the month is that of the usage day, or of the charge")]
 Text = Annotated[str | None, Query(max_length=200)]
 TagCode = Annotated[str | None, Query(max_length=64, description="a billing tag")]

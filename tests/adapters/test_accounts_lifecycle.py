@@ -420,7 +420,7 @@ def test_a_violation_stops_an_account_until_it_is_lifted(metered: Product) -> No
     reply = violation(metered, active=True)
     assert (reply.status, reply.body["status"], reply.body["arrears"]) == (200, "stopped", None)
     assert reply.body["violation"]["active"] is True
-    metered.move("2025-06-01T10:00:00+08:00")
+    metered.now = at("2025-06-01T10:00:00+08:00")
     assert metered.get(A).body["status"] == "stopped"
     reply = violation(metered, active=False)
     assert (reply.body["status"], reply.body["violation"]) == ("active", None)
