@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from pydantic import ConfigDict, Field, StrictBool, StrictStr, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json
 
 MAX_EVENTS = 1000
 MAX_BYTES = 1024 * 1024
@@ -98,7 +99,9 @@ def parse_body(raw: bytes | str, *, batch: bool) -> list[object]:
     try:
         # Left to itself, `json.loads` takes UTF-16 and encoded surrogates too.
         text = raw.decode() if isinstance(raw, bytes) else raw
-        body = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_bounded_int)
+        body = _plain_batch(text) if batch else None
+        if body is None:
+            body = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_bounded_int)
     except (ValueError, RecursionError) as error:
         raise MalformedBodyError from error
     events = body if batch else [body]
@@ -107,6 +110,25 @@ def parse_body(raw: bytes | str, *, batch: bool) -> list[object]:
     if len(events) > MAX_EVENTS:
         raise TooManyEventsError
     return events
+
+
+def _plain_batch(text: str) -> list[object] | None:
+    """A batch of events that has nothing special about it, in half the time; None where it takes a closer look.
+
+    No name is given twice where the text has as many names (a quote, then a colon) as the events that were read. Text
+    within strings can only raise that number, and spaces before a colon, which could hide a name, are not plain.
+    """
+    if any(gap in text for gap in (" :", "\t:", "\n:", "\r:")):
+        return None
+    try:
+        batch: Any = from_json(text, allow_inf_nan=False)
+        plain = type(batch) is list and all(type(one) is dict and type(one["data"]) is dict for one in batch)
+    except (ValueError, TypeError, KeyError):
+        return None
+    if not plain or sum(len(event) + len(event["data"]) for event in batch) != text.count('":'):
+        return None
+    plain_batch: list[object] = batch
+    return plain_batch
 
 
 def write_body(values: list[object]) -> str:

@@ -118,3 +118,18 @@ def test_one_more_event_than_a_batch_may_have() -> None:
     assert len(parse_body(json.dumps([0] * 1000), batch=True)) == 1000
     with pytest.raises(TooManyEventsError):
         parse_body(json.dumps([0] * 1001), batch=True)
+
+
+def test_a_name_given_twice_is_seen_beside_what_would_make_up_for_it() -> None:
+    """The quick look at a plain batch is not deceived by other values that have a length."""
+    twice = '{"id": "a", "id": "b", "data": {"interface": "x"}}'
+    for other in ('{"data": "x"}', '{"data": [1]}', '["data"]', '"data"', '{"data": {}, "x": {"y": 1}}'):
+        for text in (f"[{twice}, {other}]", f"[{other}, {twice}]"):
+            values = parse_body(text, batch=True)
+            assert any(type(value).__name__ == "_DuplicateNames" for value in values), text
+
+
+def test_a_batch_of_a_plain_object_is_no_batch() -> None:
+    """An object is not taken for a batch by either way of reading."""
+    with pytest.raises(WrongShapeError):
+        parse_body('{"data": {"data": {}}}', batch=True)
