@@ -170,39 +170,34 @@ def _packed(
     account_id: str, calls: Sequence[_Call], metered: Metered, now: datetime, directory: Directory
 ) -> list[tuple[Bucket, LateMark | None, list[_Call], list[tuple[bytes, bytes]]]]:
     """An account's calls as records by bucket; numbers and day items are in place when this returns."""
-    directory.ensure_names(
-        account_id,
-        metered,
-        {call.event["data"].get("sub_account") or "" for call in calls},
-        {call.event["data"]["result_code"] for call in calls},
-    )
+    pairs = {(call.event["data"]["result_code"], call.event["data"].get("sub_account") or "") for call in calls}
+    directory.ensure_names(account_id, metered, {sub for _, sub in pairs}, {code for code, _ in pairs})
     names = metered.names
     groups: dict[tuple[int, str], tuple[list[_Call], list[tuple[bytes, bytes]]]] = {}
-    dimensions_of: dict[tuple[int, str, str], int] = {}
+    # Calls of one kind differ in their second only, so that there are ten forms of their data.
+    data_of: dict[tuple[int, str, str], list[bytes]] = {}
     for call in calls:
         _, event, interface, epoch_seconds, fraction = call
         data, source = event["data"], event["source"]
         code, sub_account = data["result_code"], data.get("sub_account") or ""
         key = (interface.number, code, sub_account)
-        dimensions = dimensions_of.get(key)
-        if dimensions is None:
-            dimensions = dimensions_of[key] = records.Dimensions(
+        forms = data_of.get(key)
+        if forms is None:
+            dimensions = records.Dimensions(
                 interface.number,
                 code in interface.charged,
                 _number(names.code(code)),
                 _number(names.sub_account(sub_account)),
             ).pack()
+            forms = data_of[key] = [
+                records.pack_data(dimensions, second, sub_account, code) for second in range(records.SLOT_SECONDS)
+            ]
         ten_seconds, second = divmod(epoch_seconds + UTC_OFFSET_SECONDS, records.SLOT_SECONDS)
         group = groups.get((ten_seconds, source))
         if group is None:
             group = groups[ten_seconds, source] = ([], [])
         group[0].append(call)
-        group[1].append(
-            (
-                records.identity(source, event["id"], epoch_seconds, fraction),
-                records.pack_data(dimensions, second, sub_account, code),
-            )
-        )
+        group[1].append((records.identity(source, event["id"], epoch_seconds, fraction), forms[second]))
     packed = []
     for (ten_seconds, source), (own, stored) in groups.items():
         day_number, slot = divmod(ten_seconds, _DAY_SECONDS // records.SLOT_SECONDS)
