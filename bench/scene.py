@@ -36,7 +36,8 @@ _SHAPE = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalS
 @cache
 def template() -> Template:
     """The template, as a production stack has it."""
-    return Template.load(ROOT / "template.yaml", {"Sandbox": "false"})
+    parameters = {"Sandbox": "false", "JwtIssuer": "https://issuer.example", "JwtAudience": "zhangben"}
+    return Template.load(ROOT / "template.yaml", parameters)
 
 
 def environment(endpoint: str) -> dict[str, str]:

@@ -73,7 +73,7 @@ def settle_account(scene: Scene, account_id: str, day: datetime) -> Settled:
     """Settle a day in its morning. Raises RuntimeError where the account is not settled by it."""
     scene.now = day + timedelta(days=1, hours=8, seconds=12)
     label = f"settle {account_id} {day:%F}"
-    with scene.labelled(label), _recording() as answers:
+    with scene.labelled(label), recording() as answers:
         _handle(account_id)
     return Settled(account_id, scene.now, scene.tap.total(label), scene.tap.operations(label), answers)
 
@@ -86,7 +86,7 @@ def _handle(account_id: str) -> None:
 
 
 @contextmanager
-def _recording() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+def recording() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """What the clients are answered meanwhile, in order."""
     answers: list[tuple[str, dict[str, Any]]] = []
     open_ = [True]

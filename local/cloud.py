@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
+from local import timers
 from local.authorizer import Authorizer
 from local.clock import Clock, parse_time
 from local.deploy import BUILD, Stack, built_template, deploy
@@ -20,6 +21,7 @@ from local.emulator import HOST, Emulator
 from local.functions import Functions
 from local.gateway import Backend, Gateway
 from local.routing import Router
+from local.timers import TimerSource
 from local.tokens import TokenIssuer
 from local.work import Backlog, Marker, Queue, Stream, StuckError
 
@@ -113,7 +115,13 @@ class LocalCloud:
         self._retry_soon()
         began = clock.read().began
         patient = Functions(self.emulator.client("lambda", LONGEST_FUNCTION_SECONDS), stack.resources)
-        sources: list[DueSource] = [ScheduleSource(schedule, patient, began) for schedule in template.schedules()]
+        ledger_table = stack.resources["LedgerTable"]
+        sources: list[DueSource] = [
+            TimerSource(schedule, patient, began, self.client("dynamodb"), ledger_table)
+            if schedule.function == timers.FUNCTION
+            else ScheduleSource(schedule, patient, began)
+            for schedule in template.schedules()
+        ]
         self._driver = Driver(clock, sources, self._backlogs(template, stack.resources))
         return Backend(
             router=Router(routes),

@@ -151,12 +151,16 @@ class Driver:
     def _run_until(self, target: datetime, now: datetime, through: datetime, note: Callable[[Ran], None]) -> None:
         self._drain(now, note)
         recorded = through
-        while (due := self._next(through)) is not None and due <= target:
+        while True:
+            upcoming = [(source, source.next_after(through)) for source in self._sources]
+            due = min((moment for _, moment in upcoming if moment is not None), default=None)
+            if due is None or due > target:
+                break
             now = max(now, due)
             self._clock.set(now, through)
             recorded = through
-            for source in self._sources:
-                if source.next_after(through) == due:
+            for source, moment in upcoming:
+                if moment == due:
                     source.run(due)
                     note(Ran(format_time(due), source.kind, source.name))
                     self._drain(now, note)
@@ -165,9 +169,6 @@ class Driver:
             self._clock.set(target, target)
         if now < target:
             self._drain(target, note)
-
-    def _next(self, after: datetime) -> datetime | None:
-        return min((due for source in self._sources if (due := source.next_after(after))), default=None)
 
     def drain(self, patience: float | None = None) -> None:
         """Wait until all is quiet, without moving the clock. Raises StuckError."""

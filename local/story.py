@@ -43,6 +43,22 @@ class Teller:
         params = {name.rstrip("_"): value for name, value in query.items()}
         return self._call("GET", f"/v1/accounts/{account_id}{path}", token, params=params)
 
+    def buyer(self, account_id: str, method: str, path: str, body: Any, key: str | None = None) -> Any:
+        """A customer changes something of its own."""
+        token = self._cloud.token(account_id, "billing:write")
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._call(method, f"/v1/accounts/{account_id}{path}", token, json=body, headers=headers)
+
+    def refusal(self, account_id: str, path: str, body: Any, key: str) -> str:
+        """The code with which a customer's request is refused. Raises RuntimeError where it is not."""
+        token = self._cloud.token(account_id, "billing:write")
+        headers = {"Idempotency-Key": key, "Authorization": f"Bearer {token}"}
+        response = self._http.post(f"/v1/accounts/{account_id}{path}", json=body, headers=headers)
+        if not response.is_error:
+            message = f"POST {path}: {response.status_code}, which should have been refused"
+            raise RuntimeError(message)
+        return str(response.json()["code"])
+
     def report(self, events: Sequence[Mapping[str, Any]]) -> Any:
         """A gateway reports calls."""
         return self._call("POST", "/v1/usage", self._producer, json=list(events), headers={"Content-Type": BATCH})

@@ -21,12 +21,20 @@ from pydantic import TypeAdapter  # noqa: E402
 import accounts.handler  # noqa: E402
 import bills.handler  # noqa: E402
 import catalog_api.handler  # noqa: E402
+import entitlements.handler  # noqa: E402
+import orders.handler  # noqa: E402
 from aws_platform.access import Access  # noqa: E402
 from ingest.events import MAX_EVENTS, UsageEvent  # noqa: E402
 from ingest.handler import BATCH, SINGLE  # noqa: E402
 
 TARGET = ROOT / "functions" / "catalog_api" / "openapi.json"
-APIS = [accounts.handler.api, bills.handler.api, catalog_api.handler.api]
+APIS = [
+    accounts.handler.api,
+    orders.handler.api,
+    entitlements.handler.api,
+    bills.handler.api,
+    catalog_api.handler.api,
+]
 PROBLEM = "application/problem+json"
 VERSION = "1"
 DESCRIPTION = """Usage billing for metered APIs. Money is a decimal string in yuan, quantities are integers, times are

@@ -3,28 +3,77 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
 
+from aws_platform import problems
 from aws_platform.api import Body, Shown
-from aws_platform.days import FIRST_DAY, LAST_DAY
+from aws_platform.days import FIRST_DAY, LAST_DAY, Day
 from aws_platform.keys import ACCOUNT_ID_PATTERN
 from rating import money
+from rating.catalog import UnknownTag, load
+from rating.catalog.model import PRICE_LIMIT
 
-_LARGEST_TOP_UP = Decimal(10**9)
+_LARGEST_AMOUNT = Decimal(10**9)
+_RATE_DECIMALS = 4
+"""A list price times a rate must fit the 8 decimals of a detail line (D15, D18)."""
+_UNIT_PRICE_DECIMALS = 8
+"""As many as a detail line has (D15)."""
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>,;]+@[^@\s\x00-\x1f<>,;]+\.[^@\s\x00-\x1f<>,;]+")
 _PHONE = re.compile(r"\+?[0-9][0-9 -]{3,30}")
 
 
 def _positive_amount(text: str) -> str:
-    amount = money.parse_yuan(text)
-    if not 0 < amount <= _LARGEST_TOP_UP:
-        msg = f"must be above 0 and at most {_LARGEST_TOP_UP}"
+    if not 0 < money.parse_yuan(text) <= _LARGEST_AMOUNT:
+        msg = f"must be above 0 and at most {_LARGEST_AMOUNT}"
         raise ValueError(msg)
     return text
+
+
+def _signed_amount(text: str) -> str:
+    if not 0 < abs(money.parse_yuan(text)) <= _LARGEST_AMOUNT:
+        msg = f"must not be 0, and at most {_LARGEST_AMOUNT} either way"
+        raise ValueError(msg)
+    return text
+
+
+def _threshold(text: str) -> str:
+    if not 0 <= money.parse_yuan(text) <= _LARGEST_AMOUNT:
+        msg = f"must be at least 0 and at most {_LARGEST_AMOUNT}"
+        raise ValueError(msg)
+    return text
+
+
+def _rate(text: str) -> str:
+    if not 0 < _decimal(text, _RATE_DECIMALS) <= 1:
+        msg = "must be above 0 and at most 1"
+        raise ValueError(msg)
+    return text
+
+
+def _unit_price(text: str) -> str:
+    if not 0 < _decimal(text, _UNIT_PRICE_DECIMALS) < PRICE_LIMIT:
+        msg = f"must be above 0 and below {PRICE_LIMIT}"
+        raise ValueError(msg)
+    return text
+
+
+def _decimal(text: str, decimals: int) -> Decimal:
+    if len(text.partition(".")[2]) > decimals:
+        msg = f"more than {decimals} decimals"
+        raise ValueError(msg)
+    return money.parse_decimal(text)
+
+
+def _known_tag(tag: str) -> str:
+    """A thing that is not there is said before what is wrong with the body (contract, Conventions)."""
+    try:
+        return load().tag(tag).code
+    except UnknownTag as error:
+        raise problems.not_found("tag") from error
 
 
 def _email(text: str) -> str:
@@ -61,6 +110,13 @@ Text = Annotated[StrictStr, Field(min_length=1, max_length=500)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=200)]
 Locale = Literal["zh-CN", "en"]
 Yuan = Annotated[StrictStr, Field(max_length=40, examples=["17000.00"]), AfterValidator(_positive_amount)]
+SignedYuan = Annotated[StrictStr, Field(max_length=40, examples=["-12.50"]), AfterValidator(_signed_amount)]
+Threshold = Annotated[StrictStr, Field(max_length=40, examples=["100.00"]), AfterValidator(_threshold)]
+Rate = Annotated[StrictStr, Field(max_length=40, examples=["0.9"]), AfterValidator(_rate)]
+UnitPrice = Annotated[StrictStr, Field(max_length=40, examples=["0.25"]), AfterValidator(_unit_price)]
+MerchantId = Annotated[StrictStr, Field(pattern=r"^[!-~]{1,64}$")]
+TransactionId = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+Tag = Annotated[str, AfterValidator(_known_tag)]
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=str)]
 
 
@@ -122,6 +178,49 @@ class TopUp(Body):
     amount: Yuan
 
 
+class MerchantBody(Body):
+    """An E证通 merchant id (D13)."""
+
+    merchant_id: MerchantId
+
+
+class Adjustment(Body):
+    """A compensation, or a charge where the amount is negative."""
+
+    amount: SignedYuan
+    reason: Text
+    corrects: TransactionId | None = None
+
+
+class NewVoucher(Body):
+    """A voucher to issue (facts.md 3.5)."""
+
+    amount: Yuan
+    scene: Literal["prepaid", "postpaid"]
+    threshold: Threshold = "0"
+    expires_at: Instant | None = None
+    single_use: bool = False
+
+
+class Period(Body):
+    """The days on which something holds."""
+
+    from_: Annotated[Day, Field(alias="from")]
+    until: Annotated[Day | None, Field(description="the first day on which it holds no more; null: open")] = None
+
+
+class DiscountBody(Period):
+    """A contract discount (D18)."""
+
+    rate: Rate
+
+
+class ContractPriceBody(Period):
+    """A contract price (D18)."""
+
+    unit_price: UnitPrice
+
+
 class BalanceShown(Shown):
     """Yuan, 2 decimals."""
 
@@ -178,3 +277,70 @@ class TopUpShown(Shown):
 
     transaction_id: str
     balance: BalanceShown
+
+
+class MerchantShown(Shown):
+    """A granted E证通 merchant id."""
+
+    merchant_id: str
+    granted_at: datetime
+
+
+class PaymentShown(Shown):
+    """Which money paid; a compensation is negative."""
+
+    voucher: str
+    gift: str
+    income_transfer: str
+    cash: str
+
+
+class AdjustmentShown(Shown):
+    """A booked adjustment and the bill that shows it."""
+
+    transaction_id: str
+    bill_id: str
+    amount: str
+    payment: PaymentShown
+    balance: BalanceShown
+
+
+class VoucherShown(Shown):
+    """A voucher; `expires_at` is the first instant at which it pays no more."""
+
+    voucher_id: str
+    scene: Literal["prepaid", "postpaid"]
+    amount: str
+    remaining: str
+    threshold: str
+    single_use: bool
+    issued_at: datetime
+    expires_at: datetime | None
+    status: Literal["active", "used", "expired"]
+
+
+class VouchersShown(Shown):
+    """A page of vouchers."""
+
+    items: list[VoucherShown]
+    next_cursor: str | None
+
+
+class PeriodShown(Shown):
+    """The days on which something holds: from the first on, `until` excluded."""
+
+    tag: str
+    from_: Annotated[date, Field(alias="from")]
+    until: date | None
+
+
+class DiscountShown(PeriodShown):
+    """A contract discount."""
+
+    rate: str
+
+
+class ContractPriceShown(PeriodShown):
+    """A contract price."""
+
+    unit_price: str

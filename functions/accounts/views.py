@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from rating import money
-from rating.account import Account
+from rating.account import Account, Merchant
 from rating.civil import rfc3339
-from rating.funds import Funds
+from rating.funds import Fund, Funds
+from rating.pricing import ContractPrice, Discount
+from rating.vouchers import Voucher
 
 
 def show_account(account: Account, now: datetime) -> dict[str, Any]:
@@ -46,6 +50,48 @@ def show_balance(funds: Funds) -> dict[str, str]:
         "cash": money.yuan(funds.cash),
         "income_transfer": money.yuan(funds.income_transfer),
         "gift": money.yuan(funds.gift),
+    }
+
+
+def show_payment(payment: Mapping[Fund, Decimal]) -> dict[str, str]:
+    """Which money paid, in the order of payment."""
+    return {fund.value: money.yuan(payment.get(fund, money.ZERO)) for fund in Fund}
+
+
+def show_merchant(merchant: Merchant) -> dict[str, str]:
+    """A granted E证通 merchant id."""
+    return {"merchant_id": merchant.merchant_id, "granted_at": rfc3339(merchant.granted_at)}
+
+
+def show_voucher(voucher: Voucher, now: datetime) -> dict[str, Any]:
+    """A voucher as it is at `now`."""
+    return {
+        "voucher_id": voucher.voucher_id,
+        "scene": voucher.scene.value,
+        "amount": money.yuan(voucher.amount),
+        "remaining": money.yuan(voucher.remaining),
+        "threshold": money.yuan(voucher.threshold),
+        "single_use": voucher.single_use,
+        "issued_at": rfc3339(voucher.issued_at),
+        "expires_at": voucher.expires_at and rfc3339(voucher.expires_at),
+        "status": voucher.status(now).value,
+    }
+
+
+def show_discount(discount: Discount) -> dict[str, str | None]:
+    """A contract discount."""
+    return {"tag": discount.tag, "rate": format(discount.rate.normalize(), "f"), **_show_days(discount)}
+
+
+def show_contract_price(price: ContractPrice) -> dict[str, str | None]:
+    """A contract price."""
+    return {"tag": price.tag, "unit_price": money.price(price.unit_price), **_show_days(price)}
+
+
+def _show_days(term: Discount | ContractPrice) -> dict[str, str | None]:
+    return {
+        "from": term.first_day.isoformat(),
+        "until": term.until.isoformat() if term.until else None,
     }
 
 

@@ -16,8 +16,9 @@ from aws_platform.access import Access
 from aws_platform.api import Answer, Api, answer
 from aws_platform.bills import bills_by_charge, bills_by_usage
 from aws_platform.days import Day, day_range
-from aws_platform.ledger import JournalEntry, journal_entries
+from aws_platform.ledger import JournalEntry, journal_entries, up_to_date
 from aws_platform.paging import DEFAULT_LIMIT, Cursor, Limit, page
+from aws_platform.price_book import read_catalog
 from aws_platform.problems import FieldError
 from bills.models import (
     DetailsShown,
@@ -50,7 +51,7 @@ TagCode = Annotated[str | None, Query(max_length=64, description="a billing tag"
 
 @api.route("GET", f"{A}/usage", Access.CUSTOMER_READ, success=(HTTPStatus.OK, "usage", UsageShown), tags=["Usage"])
 def get_usage(
-    account_id: str,  # noqa: ARG001 - checked at the edge, as for every route below
+    account_id: str,
     from_: Annotated[Day | None, Query(alias="from", description="first day; 29 days before `to`")] = None,
     to: Annotated[Day | None, Query(description="last day, included; today if not given")] = None,
     tag: TagCode = None,
@@ -65,7 +66,9 @@ def get_usage(
     if last - first >= MAX_DAYS * ONE_DAY:
         raise problems.invalid_request(FieldError("from", f"at most {MAX_DAYS} days"))
     _check_tag(tag)
-    rows = usage(clients.dynamodb(), call.settings, load(), call.account, UsageQuery(first, last, tag, by))
+    asked = UsageQuery(first, last, tag, by)
+    account_id = call.account.account_id
+    rows = up_to_date(lambda: usage(clients.dynamodb(), call.settings, load(), account_id, asked, call.now))
     return answer(page(rows, lambda row: json.dumps(row[by]), lambda row: row, limit, cursor))
 
 
@@ -135,7 +138,9 @@ api.route(
 def get_preview(account_id: str) -> Answer:
     """Read the open period as it would be charged now."""
     call = api.call
-    return answer(preview(clients.dynamodb(), call.settings, load(), account_id, call.now))
+    dynamodb, settings = clients.dynamodb(), call.settings
+    catalog = read_catalog(dynamodb, settings.ledger_table)
+    return answer(up_to_date(lambda: preview(dynamodb, settings, catalog, account_id, call.now)))
 
 
 @api.route(

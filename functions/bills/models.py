@@ -151,8 +151,8 @@ class JournalEntryShown(Shown):
 
     entry_id: str
     occurred_at: datetime
-    kind: Literal["top_up", "settlement"]
-    fund: Literal["cash", "gift", "income_transfer"]
+    kind: Literal["top_up", "settlement", "order", "refund", "adjustment"]
+    fund: Literal["voucher", "gift", "income_transfer", "cash"]
     amount: str
     balance_after: str
     reference: str

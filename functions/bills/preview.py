@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from aws_platform import failures
+from aws_platform import problems
+from aws_platform.accounts import read_account
 from aws_platform.due import read_due
 from aws_platform.ledger import OutdatedError
 from aws_platform.pending import TRANSACTION_TYPES, cycle_of, pending_charges, together
@@ -26,35 +27,31 @@ def preview(
 ) -> dict[str, Any]:
     """Every line that no bill holds yet, today's usage included, and what would be deducted.
 
-    Raises TryAgainError where a settlement is going on for too long.
+    Raises OutdatedError where a settlement is going on: read again.
     """
-    for _ in failures.attempts():
-        try:
-            return _preview(dynamodb, settings, catalog, account_id, now)
-        except OutdatedError:
-            continue
-    raise failures.TryAgainError
-
-
-def _preview(
-    dynamodb: DynamoDBClient, settings: Settings, catalog: Catalog, account_id: str, now: datetime
-) -> dict[str, Any]:
     due = read_due(dynamodb, settings.usage_table, settings.ledger_table, account_id, FAR_AHEAD)
+    if due is None:
+        raise problems.not_found("account")
     items: list[dict[str, Any]] = []
     total = money.ZERO
-    for usage in together(due.account, due.days) if due else ():
-        pending = pending_charges(dynamodb, settings, catalog, due.account, usage)  # type: ignore[union-attr]
-        kind = TRANSACTION_TYPES[cycle_of(due.account)].value  # type: ignore[union-attr]
+    snapshot = due.snapshot
+    for usage in together(due.account, due.days):
+        pending = pending_charges(dynamodb, settings, catalog, snapshot, usage, now)
+        snapshot = pending.after(snapshot)
+        kind = TRANSACTION_TYPES[cycle_of(due.account)]
         for charge in pending.charges:
             total += charge.amount
             items += [
                 {
                     **rows.common_fields(account_id, line.tag, catalog),
-                    "transaction_type": kind,
+                    "transaction_type": kind.value,
                     "usage_day": line.first_day.isoformat() if line.first_day == line.last_day else None,
                     **rows.period(line.first_day, line.last_day),
                     **rows.show_line(line),
                 }
                 for line in charge.lines
             ]
+    # Days that were settled after the account was read are not due any more: without them the rest would be wrong.
+    if read_account(dynamodb, settings.ledger_table, account_id) != due.account:
+        raise OutdatedError
     return {"as_of": rfc3339(now), "items": items, "total_cost": money.yuan(total)}

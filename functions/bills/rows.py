@@ -14,12 +14,17 @@ from rating.billing import Line
 from rating.catalog import Catalog
 from rating.civil import ONE_SECOND, end_of, rfc3339, start_of
 from rating.funds import Fund
+from rating.orders import package_name
 
 PRODUCT = "人脸核身·云智慧眼"
 PROJECT = "默认项目"
 REGION = "-"
 PRICE_UNIT = "元/次"
+PACKAGE_PRICE_UNIT = "元/个"
+FEE_UNIT = "元"
 _POSTPAID = "postpaid"
+_PREPAID = "prepaid"
+ADJUSTMENT_NAME = "调账"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +84,18 @@ def detail_rows(account_id: str, bills: Iterable[Bill], catalog: Catalog) -> Ite
         for charge in bill.charges:
             for billed in charge.lines:
                 number += 1
-                yield _detail_row(account_id, bill, billed, bill.transaction_id(number), catalog)
+                yield _detail_row(account_id, bill, charge, billed, bill.transaction_id(number), catalog)
         if bill.transaction_type is TransactionType.PRECISION_DIFFERENCE:
             yield _precision_row(account_id, bill)
 
 
-def show_line(line: Line) -> dict[str, Any]:
+def show_line(line: Line, price_unit: str = PRICE_UNIT) -> dict[str, Any]:
     """Quantities, prices and costs of a line."""
     quantities, price = line.quantities, line.price
     return {
         "list_price": None if price.list_price is None else money.price(price.list_price),
         "unit_price": money.price(price.unit_price),
-        "price_unit": PRICE_UNIT,
+        "price_unit": price_unit,
         "discount_rate": None if price.discount_rate is None else format(price.discount_rate, "f"),
         "raw_quantity": quantities.raw,
         "deducted_quantity": quantities.deducted,
@@ -144,6 +149,36 @@ def period(first: date, last: date) -> dict[str, str]:
     return {"usage_start": rfc3339(start_of(first)), "usage_end": rfc3339(end_of(last) - ONE_SECOND)}
 
 
+def _charge_fields(account_id: str, bill: Bill, charge: BilledCharge, catalog: Catalog) -> dict[str, Any]:
+    """What all rows of a charge say of what it is for and when."""
+    fields = {
+        **common_fields(account_id, charge.tag or None, catalog),
+        "transaction_type": bill.transaction_type.value,
+        "bill_id": bill.bill_id,
+        "order_id": bill.order_id,
+        "charged_at": rfc3339(bill.charged_at),
+        **period(bill.first_day, bill.last_day),
+    }
+    if charge.resource is not None:
+        package = charge.resource
+        fields |= {
+            "resource_id": package.resource_id,
+            "alias": package_name(catalog.tag(charge.tag).name, package.calls),
+            "billing_mode": _PREPAID,
+            "usage_start": rfc3339(package.starts_at),
+            "usage_end": rfc3339(package.ends_at),
+        }
+    elif bill.transaction_type is TransactionType.ADJUSTMENT:
+        fields |= {"resource_id": None, "alias": bill.reason or ADJUSTMENT_NAME}
+    return fields
+
+
+def _price_unit(bill: Bill) -> str:
+    if bill.transaction_type.prepaid:
+        return PACKAGE_PRICE_UNIT
+    return FEE_UNIT if bill.transaction_type is TransactionType.ADJUSTMENT else PRICE_UNIT
+
+
 def _resource_row(account_id: str, bill: Bill, charge: BilledCharge, catalog: Catalog) -> Row:
     originals = [billed.line.original_cost for billed in charge.lines]
     listed = None not in originals
@@ -151,19 +186,14 @@ def _resource_row(account_id: str, bill: Bill, charge: BilledCharge, catalog: Ca
     rates = {billed.line.price.discount_rate for billed in charge.lines}
     rate = next(iter(rates)) if len(rates) == 1 else None
     shown = {
-        **common_fields(account_id, charge.tag, catalog),
-        "transaction_type": bill.transaction_type.value,
-        "bill_id": bill.bill_id,
-        "order_id": None,
-        "charged_at": rfc3339(bill.charged_at),
-        **period(bill.first_day, bill.last_day),
+        **_charge_fields(account_id, bill, charge, catalog),
         "original_cost": money.yuan(original) if listed else None,
         "discount_rate": None if rate is None else format(rate, "f"),
         "total_cost": money.yuan(charge.amount),
         **_show_payment(charge.payment),
     }
     return Row(
-        f"{bill.bill_id}#{charge.tag}",
+        f"{bill.bill_id}#{charge.resource.resource_id if charge.resource else charge.tag}",
         shown,
         original if listed else money.ZERO,
         charge.amount,
@@ -171,18 +201,18 @@ def _resource_row(account_id: str, bill: Bill, charge: BilledCharge, catalog: Ca
     )
 
 
-def _detail_row(account_id: str, bill: Bill, billed: BilledLine, transaction_id: str, catalog: Catalog) -> Row:
+def _detail_row(
+    account_id: str, bill: Bill, charge: BilledCharge, billed: BilledLine, transaction_id: str, catalog: Catalog
+) -> Row:
     line = billed.line
+    of_usage = bill.transaction_type in {TransactionType.POSTPAY_DAILY, TransactionType.POSTPAY_MONTHLY}
+    one_day = line.first_day == line.last_day
     shown = {
         "transaction_id": transaction_id,
-        **common_fields(account_id, line.tag, catalog),
-        "transaction_type": bill.transaction_type.value,
-        "bill_id": bill.bill_id,
-        "order_id": None,
-        "charged_at": rfc3339(bill.charged_at),
-        "usage_day": line.first_day.isoformat() if line.first_day == line.last_day else None,
-        **period(line.first_day, line.last_day),
-        **show_line(line),
+        **_charge_fields(account_id, bill, charge, catalog),
+        "usage_day": line.first_day.isoformat() if of_usage and one_day else None,
+        **(period(line.first_day, line.last_day) if of_usage else {}),
+        **show_line(line, _price_unit(bill)),
         **_show_payment(billed.payment),
     }
     original = line.original_cost or money.ZERO
@@ -229,5 +259,5 @@ def _show_payment(payment: Mapping[Fund, Decimal]) -> dict[str, str]:
         "cash": money.yuan(payment.get(Fund.CASH, money.ZERO)),
         "income_transfer": money.yuan(payment.get(Fund.INCOME_TRANSFER, money.ZERO)),
         "gift": money.yuan(payment.get(Fund.GIFT, money.ZERO)),
-        "voucher": money.yuan(money.ZERO),
+        "voucher": money.yuan(payment.get(Fund.VOUCHER, money.ZERO)),
     }

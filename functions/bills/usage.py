@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from aws_platform import keys, live, records
+from aws_platform.bills import as_of, bills_by_usage
 from aws_platform.directory import read_names
 from aws_platform.ledger import query_all
-from aws_platform.usage_counts import count_day
-from rating.allocation import Segment, allocate, segments_of
+from aws_platform.snapshot import read_snapshot
+from aws_platform.standing import Reader, unbilled
 from rating.billing import Quantities
+from rating.civil import day_of, month_of, next_month
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -49,12 +51,15 @@ class UsageQuery:
 
 
 def usage(
-    dynamodb: DynamoDBClient, settings: Settings, catalog: Catalog, account: Account, query: UsageQuery
+    dynamodb: DynamoDBClient, settings: Settings, catalog: Catalog, account_id: str, query: UsageQuery, now: datetime
 ) -> list[dict[str, Any]]:
-    """Rows of one dimension, with how the calls are covered where it is `day` or `tag`."""
+    """Rows of one dimension, with how the calls are covered where it is `day` or `tag`.
+
+    Raises OutdatedError where a settlement is going on: read again.
+    """
     first, last, tag, by = query.first, query.last, query.tag, query.by
-    days = _totals_by_day(dynamodb, settings, account.account_id, first, last)
-    names = _names(dynamodb, settings, account.account_id) if by in {"sub_account", "result_code"} else {}
+    days = _totals_by_day(dynamodb, settings, account_id, first, last)
+    names = _names(dynamodb, settings, account_id) if by in {"sub_account", "result_code"} else {}
     cells: Counter[_Cell] = Counter()
     for day, totals in days.items():
         for packed, calls in totals.items():
@@ -65,17 +70,9 @@ def usage(
             number = {"sub_account": one.sub_account, "result_code": one.code}.get(by)
             value = interface.interface if by == "interface" else _name(names, by, number)
             cells[_Cell(day, interface.tag, value, one.chargeable)] += calls
-    cover = (
-        _coverage(
-            dynamodb,
-            settings,
-            catalog,
-            account,
-            {cell: calls for cell, calls in cells.items() if cell.chargeable},
-        )
-        if by in {"day", "tag"}
-        else {}
-    )
+    cover = {}
+    if by in {"day", "tag"}:
+        cover = _coverage(Reader(dynamodb, settings, catalog), account_id, cells, query, now)
     return _rows(cells, cover, query)
 
 
@@ -104,7 +101,9 @@ def _rows(
             covered = Quantities()
             for place in {(cell.day, cell.tag) for cell in own}:
                 covered = covered.plus(cover.get(place, Quantities()))
+            # On a day that is cut the buckets were counted, which may be a moment ahead of the totals.
             row |= {
+                "calls": covered.raw,
                 "free": covered.free,
                 "paid": covered.paid,
                 "postpaid": covered.postpaid,
@@ -115,44 +114,52 @@ def _rows(
 
 
 def _coverage(
-    dynamodb: DynamoDBClient,
-    settings: Settings,
-    catalog: Catalog,
-    account: Account,
-    cells: Mapping[_Cell, int],
+    reader: Reader, account_id: str, cells: Mapping[_Cell, int], query: UsageQuery, now: datetime
 ) -> dict[tuple[date, str], Quantities]:
-    """How the chargeable calls of each day and tag are covered."""
-    by_day: dict[date, dict[str, int]] = {}
+    """How the chargeable calls of each day and tag are covered: as bills say, and the rest as settlement would.
+
+    What is open outside of the range takes its part of the packages too.
+    """
+    table = reader.settings.ledger_table
+    snapshot = read_snapshot(reader.dynamodb, table, account_id)
+    if snapshot is None:
+        return {}
+    cover = _billed(reader.dynamodb, table, snapshot.account, query)
+    outside = {
+        day: {tag: calls for tag, calls in counts.items() if query.tag in {None, tag}}
+        for day, counts in reader.live_calls(account_id).items()
+        if not query.first <= day <= query.last
+    }
+    fresh = unbilled(snapshot, outside) if snapshot.wallets else {}
     for cell, calls in cells.items():
-        counts = by_day.setdefault(cell.day, {})
-        counts[cell.tag] = counts.get(cell.tag, 0) + calls
-    cover: dict[tuple[date, str], Quantities] = {}
-    for day, counts in by_day.items():
-        for part in allocate(_by_segment(dynamodb, settings, catalog, account, day, counts), ()).allotments:
-            key = (day, part.tag)
-            more = Quantities(part.calls, part.free, part.paid, part.postpaid, part.uncovered)
-            cover[key] = cover.get(key, Quantities()).plus(more)
+        new = calls - cover.get((cell.day, cell.tag), Quantities()).raw
+        if cell.chargeable and new > 0:
+            fresh.setdefault(cell.day, {})[cell.tag] = new
+    for part in reader.with_fresh(snapshot, fresh, now).allocation.allotments:
+        key = (day_of(part.segment.start), part.tag)
+        more = Quantities(part.calls, part.free, part.paid, part.postpaid, part.uncovered)
+        cover[key] = cover.get(key, Quantities()).plus(more)
     return cover
 
 
-def _by_segment(
-    dynamodb: DynamoDBClient,
-    settings: Settings,
-    catalog: Catalog,
-    account: Account,
-    day: date,
-    counts: Mapping[str, int],
-) -> list[tuple[Segment, Mapping[str, int]]]:
-    """The day's calls by segment: the live totals where nothing changes within the day, else counted anew."""
-    segments = segments_of(day, (), account.conditions())
-    if len(segments) == 1:
-        return [(segments[0], counts)]
-    cuts = [segment.start for segment in segments[1:]]
-    counted = count_day(dynamodb, settings.usage_table, account.account_id, day, cuts, catalog)
-    return [
-        (segment, {tag: calls for tag, calls in own.items() if tag in counts})
-        for segment, own in zip(segments, counted.segments, strict=True)
-    ]
+def _billed(
+    dynamodb: DynamoDBClient, table: str, account: Account, query: UsageQuery
+) -> dict[tuple[date, str], Quantities]:
+    """What bills say of the days of the range, and of the tag if one was asked for.
+
+    Raises OutdatedError where they are not the bills that the account knows.
+    """
+    cover: dict[tuple[date, str], Quantities] = {}
+    month = month_of(query.first)
+    while month <= month_of(query.last):
+        for bill in as_of(account, bills_by_usage(dynamodb, table, account.account_id, month), month.replace("-", "")):
+            for segment in bill.counted:
+                day = day_of(segment.start)
+                for tag, quantities in segment.quantities().items():
+                    if query.first <= day <= query.last and query.tag in {None, tag}:
+                        cover[day, tag] = cover.get((day, tag), Quantities()).plus(quantities)
+        month = next_month(month)
+    return cover
 
 
 def _totals_by_day(

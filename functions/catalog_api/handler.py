@@ -1,4 +1,4 @@
-"""Catalog, OpenAPI document and health (contract, Catalog)."""
+"""Catalog, activities and quotes, OpenAPI document and health (contract, Catalog)."""
 
 from __future__ import annotations
 
@@ -6,74 +6,32 @@ from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
+from aws_lambda_powertools.event_handler.openapi.params import Path as PathPart
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from aws_platform.access import Access
-from aws_platform.api import Answer, Api, Shown, answer
+from aws_platform.api import Answer, Api, answer
 from aws_platform.days import Day
-from rating.catalog import load
-from rating.civil import day_of
+from aws_platform.paging import DEFAULT_LIMIT, Cursor, Limit
+from catalog_api import use_cases
+from catalog_api.models import (
+    ACTIVITY_ID_PATTERN,
+    ActivityBody,
+    ActivityPage,
+    ActivityShown,
+    CatalogShown,
+    HealthShown,
+    PricesBody,
+    QuoteBody,
+    QuoteShown,
+    TagShown,
+)
+from rating.catalog import PriceList
 
 api = Api()
-
-
-class TierShown(Shown):
-    """One step of a monthly price."""
-
-    from_calls: int
-    unit_price: str
-
-
-class PackageShown(Shown):
-    """A package on sale."""
-
-    sku: str
-    calls: int
-    price: str
-
-
-class FreeGrantShown(Shown):
-    """A free package that every account gets once."""
-
-    calls: int
-
-
-class TagShown(Shown):
-    """A billing tag and its prices, in yuan."""
-
-    tag: str
-    name: str
-    family: str
-    unit_price: str | None
-    tiers: list[TierShown] | None
-    packages: list[PackageShown] | None
-    free_grant: FreeGrantShown | None
-
-
-class InterfaceShown(Shown):
-    """What a call of an interface is charged as."""
-
-    interface: str
-    library: Literal["authority", "uploaded"] | None
-    mode: Literal["simple", "detailed"] | None
-    intention_verify: bool | None
-    tag: str
-    charged_codes: list[str]
-
-
-class CatalogShown(Shown):
-    """The catalog of one day."""
-
-    tags: list[TagShown]
-    interfaces: list[InterfaceShown]
-
-
-class HealthShown(Shown):
-    """That the API answers."""
-
-    status: Literal["ok"]
+TAGS = ["Catalog"]
 
 
 @api.route(
@@ -81,14 +39,71 @@ class HealthShown(Shown):
     "/v1/catalog",
     Access.ANY_TOKEN,
     success=(HTTPStatus.OK, "the catalog", CatalogShown),
-    tags=["Catalog"],
+    tags=TAGS,
 )
 def get_catalog(
-    price_list: Annotated[Literal["daily", "monthly"], Query(description="of which accounts")] = "daily",
+    price_list: Annotated[PriceList, Query(description="of which accounts")] = "daily",
     at: Annotated[Day | None, Query(description="a day; today if not given")] = None,
 ) -> Answer:
     """Read tags, prices, packages, free grants and interfaces as they are on a day."""
-    return answer(load().catalog_view(price_list, at or day_of(api.call.now)))
+    return use_cases.show_catalog(api.call, price_list, at)
+
+
+@api.route(
+    "PUT",
+    "/v1/prices/{tag}",
+    Access.OPERATOR,
+    success=(HTTPStatus.OK, "the tag as it is on that day on that list", TagShown),
+    refusals={404: "`tag_not_found`", 409: "`too_many_prices`"},
+    tags=TAGS,
+    guard=use_cases.check_tag,
+)
+def put_prices(tag: str, body: PricesBody) -> Answer:
+    """Set prices of a tag from a day on, never into the past; the same list and day again replaces them."""
+    return use_cases.set_prices(api.call, tag, body)
+
+
+@api.route(
+    "GET",
+    "/v1/activities",
+    Access.ANY_TOKEN,
+    success=(HTTPStatus.OK, "activities by id", ActivityPage),
+    tags=TAGS,
+)
+def get_activities(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Answer:
+    """Read the activities that orders may name, past and future ones too."""
+    return use_cases.list_activities(api.call, limit, cursor)
+
+
+@api.route(
+    "PUT",
+    "/v1/activities/{activity_id}",
+    Access.OPERATOR,
+    success=(HTTPStatus.OK, "the activity", ActivityShown),
+    refusals={409: "`too_many_activities`"},
+    tags=TAGS,
+    guard=use_cases.check_activity_id,
+)
+def put_activity(activity_id: Annotated[str, PathPart(pattern=ACTIVITY_ID_PATTERN)], body: ActivityBody) -> Answer:
+    """Set an activity; what was ordered with it stays as it was."""
+    return use_cases.set_activity(api.call, activity_id, body)
+
+
+@api.route(
+    "POST",
+    "/v1/quotes",
+    Access.CUSTOMER_READ,
+    success=(HTTPStatus.OK, "the cheapest mix and the alternatives", QuoteShown),
+    refusals={409: "`offer_too_complex`"},
+    tags=TAGS,
+)
+def post_quote(body: QuoteBody) -> Answer:
+    """Find the cheapest mix of packages and postpaid for a year's calls.
+
+    It is exact at today's list prices. On the monthly list the calls that packages leave are spread evenly over twelve
+    months.
+    """
+    return use_cases.make_quote(api.call, body)
 
 
 @api.route("GET", "/healthz", Access.PUBLIC, success=(HTTPStatus.OK, "it answers", HealthShown), tags=["Service"])

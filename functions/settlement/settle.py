@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,8 @@ from aws_lambda_powertools.logging import Logger
 
 from aws_platform import bills, clients, clock, failures, keys, live
 from aws_platform.accounts import account_put, read_account
-from aws_platform.due import Due, DueMonth, read_due
-from aws_platform.ledger import OutdatedError, journal_put, transact
+from aws_platform.due import Due, DueDay, DueMonth, read_due
+from aws_platform.ledger import MAX_TRANSACTION_ITEMS, OutdatedError, journal_put, transact
 from aws_platform.pending import (
     TRANSACTION_TYPES,
     Pending,
@@ -23,14 +23,18 @@ from aws_platform.pending import (
     pending_charges,
     together,
 )
+from aws_platform.price_book import read_catalog
 from aws_platform.settings import Settings
+from aws_platform.snapshot import Snapshot, change, spend
 from aws_platform.tasks import side_by_side
+from rating import money
 from rating.account import Account
-from rating.bill import Bill, CountedSegment, billed
-from rating.catalog import Catalog, load
+from rating.bill import Bill, billed
+from rating.catalog import Catalog
 from rating.civil import business_instant, day_of, month_of
-from rating.funds import settle
+from rating.funds import owed, settle
 from rating.schedule import begun_run_day
+from rating.vouchers import choose
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,7 +50,7 @@ YOUNG_MARK = timedelta(minutes=1)
 def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """Settle one account a message. What fails is delivered again, and in the end put aside with an alarm."""
     settings, dynamodb = Settings.from_environment(), clients.dynamodb()
-    worker = Worker(dynamodb, settings, load())
+    worker = Worker(dynamodb, settings, read_catalog(dynamodb, settings.ledger_table))
     failed = []
     for record in event["Records"]:
         account_id = None
@@ -77,16 +81,16 @@ class Worker:
         now = business_instant(now)
         issued: list[Bill] = []
         for _ in failures.attempts():
-            due = read_due(
-                self.dynamodb,
-                self.settings.usage_table,
-                self.settings.ledger_table,
-                account_id,
-                begun_run_day(now),
-            )
-            if due is None:
-                return issued
             try:
+                due = read_due(
+                    self.dynamodb,
+                    self.settings.usage_table,
+                    self.settings.ledger_table,
+                    account_id,
+                    begun_run_day(now),
+                )
+                if due is None:
+                    return issued
                 issued += self._settle(due, now)
             except (OutdatedError, failures.TryAgainError):
                 continue
@@ -96,76 +100,94 @@ class Worker:
 
     def _settle(self, due: Due, now: datetime) -> list[Bill]:
         issued: list[Bill] = []
-        account = due.account
-        for usage in together(account, due.days):
-            account, bill = self._settle_usage(account, usage, now)
+        snapshot = due.snapshot
+        for usage in together(snapshot.account, due.days):
+            snapshot, bill = self._settle_usage(snapshot, usage, now)
             issued += [bill] if bill else []
+        account = snapshot.account
         for month in due.months:
             account, bill = self._close_month(account, month, now)
             issued.append(bill)
         return issued
 
-    def _settle_usage(self, account: Account, usage: Usage, now: datetime) -> tuple[Account, Bill | None]:
+    def _settle_usage(self, snapshot: Snapshot, usage: Usage, now: datetime) -> tuple[Snapshot, Bill | None]:
         """Bill usage that no bill holds yet, if there is any, and take its days off the due-index."""
-        pending = pending_charges(self.dynamodb, self.settings, self.catalog, account, usage, run=side_by_side)
+        pending = pending_charges(self.dynamodb, self.settings, self.catalog, snapshot, usage, now, run=side_by_side)
         bill = None
         if pending.charges:
-            account, bill = self._issue_on_top(account, pending, now)
+            snapshot, bill = self._issue_on_top(snapshot, pending, now)
         else:
-            self._forget_days(account, usage)
-        self._tidy(account, pending, now)
-        return account, bill
+            self._forget_days(snapshot.account, usage.days)
+        self._tidy(snapshot.account, pending, now)
+        return snapshot, bill
 
-    def _issue_on_top(self, account: Account, pending: Pending, now: datetime) -> tuple[Account, Bill]:
+    def _issue_on_top(self, snapshot: Snapshot, pending: Pending, now: datetime) -> tuple[Snapshot, Bill]:
         """Issue the bill; where the account changed meanwhile in what the charges do not depend on, do so anew.
 
         So that no stream of small changes can keep a run from ever being faster than they are.
         """
         for _ in failures.attempts():
             try:
-                return self._issue(account, pending, now)
+                return self._issue(snapshot, pending, now)
             except (OutdatedError, failures.TryAgainError):
+                account = snapshot.account
                 current = read_account(self.dynamodb, self.settings.ledger_table, account.account_id)
                 if current is None or _basis(current) != _basis(account):
                     raise
-                account = current
+                snapshot = replace(snapshot, account=current)
         msg = "too many writers for one account"
         raise failures.TryAgainError(msg)
 
-    def _issue(self, account: Account, pending: Pending, now: datetime) -> tuple[Account, Bill]:
-        """Deduct the charges and issue their bill, in one transaction."""
-        table, usage = self.settings.ledger_table, pending.usage
+    def _issue(self, snapshot: Snapshot, pending: Pending, now: datetime) -> tuple[Snapshot, Bill]:
+        """Deduct packages and charges and issue their bill, in one transaction."""
+        account, table, usage = snapshot.account, self.settings.ledger_table, pending.usage
         now = account.booked_at(now)
-        settled = settle(account.funds, [charge.amount for charge in pending.charges])
-        after = replace(
-            account.with_funds(settled.funds, now),
-            settled_through=max(filter(None, (account.settled_through, usage.last_day))),
-            last_bill=f"{bill_prefix(usage.first_day)}{account.version + 1}",
-            version=account.version + 1,
+        amounts = [charge.amount for charge in pending.charges]
+        voucher = choose(snapshot.vouchers, owed(amounts), now)
+        by_voucher = voucher.pays(owed(amounts)) if voucher else money.ZERO
+        settled = settle(account.funds, amounts, by_voucher)
+        bill_id = f"{bill_prefix(usage.first_day)}{account.version + 1}"
+        wallets = pending.wallets(snapshot)
+        spending = spend(table, account.account_id, voucher, by_voucher)
+        after, items = change(
+            table,
+            account,
+            replace(
+                account.with_funds(settled.funds, now),
+                settled_through=max(filter(None, (account.settled_through, usage.last_day))),
+                last_bill=bill_id,
+            ),
+            [*wallets.values(), *spending.left],
+            spending.removed,
         )
         bill = Bill(
-            bill_id=f"{bill_prefix(usage.first_day)}{after.version}",
+            bill_id=bill_id,
             transaction_type=TRANSACTION_TYPES[cycle_of(account)],
             charged_at=now,
             charge_month=month_of(day_of(now)),
             first_day=usage.first_day,
             last_day=usage.last_day,
             charges=billed(pending.charges, settled.shares),
-            counted=tuple(CountedSegment(segment.start, segment.end, calls) for segment, calls in pending.fresh),
+            counted=pending.counted(),
+            voucher_id=voucher.voucher_id if voucher else None,
         )
         shard = keys.shard_of(account.account_id, self.settings.due_shards)
-        items = [
-            account_put(table, account, after),
+        items += [
+            *spending.items,
             bills.bill_put(table, account.account_id, bill),
             bills.month_update(table, account.account_id, shard, bill),
-            *self._day_updates(account, usage),
         ]
-        if settled.movements:
-            items.append(journal_put(table, after, now, "settlement", bill.bill_id, settled.movements))
-        transact(self.dynamodb, items)
-        return after, bill
+        movements = [*spending.movements, *settled.movements]
+        if movements:
+            items.append(journal_put(table, after, now, "settlement", bill.bill_id, movements))
+        room = MAX_TRANSACTION_ITEMS - len(items)
+        transact(self.dynamodb, [*items, *self._day_updates(account, usage.days[:room])])
+        # A month with many tags: what has no room leaves the index afterwards, for there is nothing left to bill.
+        self._forget_days(account, usage.days[room:])
+        vouchers = (*(one for one in snapshot.vouchers if one is not voucher), *spending.left)
+        return Snapshot(after, {**snapshot.wallets, **wallets}, snapshot.terms, vouchers), bill
 
-    def _day_updates(self, account: Account, usage: Usage) -> list[dict[str, Any]]:
+    def _day_updates(self, account: Account, days: Sequence[DueDay]) -> list[dict[str, Any]]:
         """The transaction items that take the days off the due-index."""
         return [
             {
@@ -178,13 +200,13 @@ class Worker:
                     "UpdateExpression": "REMOVE due_pk, due_sk",
                 }
             }
-            for due in usage.days
+            for due in days
             if due.has_item
         ]
 
-    def _forget_days(self, account: Account, usage: Usage) -> None:
+    def _forget_days(self, account: Account, days: Sequence[DueDay]) -> None:
         """Nothing to charge: the days only leave the due-index."""
-        items = self._day_updates(account, usage)
+        items = self._day_updates(account, days)
         if items:
             transact(self.dynamodb, items)
 
@@ -256,4 +278,4 @@ class Worker:
 
 def _basis(account: Account) -> tuple[object, ...]:
     """What the charges of counted usage depend on, beside the usage."""
-    return (account.conditions(), account.settled_through, account.last_bill)
+    return (account.conditions(), account.settled_through, account.last_bill, account.parts)

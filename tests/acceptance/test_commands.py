@@ -24,7 +24,19 @@ def test_demo_tells_the_story() -> None:
         [sys.executable, "-m", "local.demo"], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for figure in ("duplicate': 5677", "3600.00000000", "balance -600.00", "月度计费精度差异", "balance 0.00"):
+    figures = (
+        "9 free packages of 100 calls",
+        "duplicate': 5677",
+        "refund_window_passed",
+        "balance 5000.00 - 1860.00 + 930.00 = 4070.00",
+        "317000.00000000",
+        "3600.00000000",
+        "balance -600.00",
+        "account_in_arrears",
+        "月度计费精度差异",
+        "balance 0.00",
+    )
+    for figure in figures:
         assert figure in done.stdout, done.stdout
 
 

@@ -11,8 +11,14 @@ from decimal import Decimal
 from typing import Any
 from unittest import mock
 
+import pytest
+from botocore.exceptions import ReadTimeoutError
 from moto.dynamodb.models import dynamodb_backends
 
+from aws_platform import clients, keys
+from aws_platform.accounts import read_account
+from aws_platform.reading import in_partition
+from aws_platform.snapshot import Snapshot, snapshot_of
 from ingest import handler as ingest_handler
 from ingest.handler import Meter
 from tests.support.product import BATCH, PRODUCER, TABLES, Product, Reply
@@ -188,3 +194,37 @@ def charges(product: Product) -> list[tuple[str, str]]:
     """(time, amount) of every charge in the journal."""
     entries = rows(product, f"{A}/journal")
     return [(entry["occurred_at"], entry["amount"]) for entry in entries if entry["kind"] == "settlement"]
+
+
+def kept(product: Product, account_id: str = "acct-1") -> Snapshot:
+    """The account with all its parts, as stored."""
+    account = read_account(product.dynamodb, "ledger", account_id)
+    assert account is not None
+    items = in_partition(product.dynamodb, "ledger", keys.ledger(account_id), account.parts)
+    return snapshot_of(account, items.values())
+
+
+def lose_answer(patch: pytest.MonkeyPatch) -> None:
+    """The next transaction happens, and its answer gets lost."""
+    client = clients.dynamodb()
+    transact = client.transact_write_items
+
+    def lost(**request: Any) -> Any:
+        patch.setattr(client, "transact_write_items", transact)
+        transact(**request)
+        raise ReadTimeoutError(endpoint_url="https://dynamodb")
+
+    patch.setattr(client, "transact_write_items", lost)
+
+
+def meanwhile(patch: pytest.MonkeyPatch, others: Callable[[], Any]) -> None:
+    """Others do something between the reads of the next request and its transaction."""
+    client = clients.dynamodb()
+    transact = client.transact_write_items
+
+    def second(**request: Any) -> Any:
+        patch.setattr(client, "transact_write_items", transact)
+        others()
+        return transact(**request)
+
+    patch.setattr(client, "transact_write_items", second)

@@ -13,11 +13,14 @@ import pytest
 from accounts import handler as accounts_handler
 from bills import handler as bills_handler
 from catalog_api import handler as catalog_handler
+from entitlements import handler as entitlements_handler
+from orders import handler as orders_handler
 from tests.adapters.steps import NOW, A, at, post_usage
 from tests.support.product import Product, Reply, event, events, router
 
 jsonschema: Any = importlib.import_module("jsonschema")
-APIS = (accounts_handler.api, bills_handler.api, catalog_handler.api)
+HANDLERS = (accounts_handler, bills_handler, catalog_handler, entitlements_handler, orders_handler)
+APIS = [handler.api for handler in HANDLERS]
 
 
 @cache
@@ -43,9 +46,10 @@ def checked(method: str, path: str, reply: Reply, document: dict[str, Any] | Non
     schema = content[reply.headers["content-type"]]["schema"]
     validator = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
     validator.validate(reply.body)
-    # Times are answered at +08:00, in whole seconds; numbers are integers.
+    # Times are answered at +08:00, in whole seconds; numbers are integers, a share apart.
     assert all(re.fullmatch(_TIME, text) for text in re.findall(r'"\d{4}-\d\d-\d\dT[^"]*"', reply.text))
-    json.loads(reply.text, parse_float=_no_float, parse_constant=_no_float)
+    text = re.sub(r'"used_percent":\d+\.\d+', '"used_percent":0', reply.text)
+    json.loads(text, parse_float=_no_float, parse_constant=_no_float)
     return reply
 
 
@@ -67,10 +71,23 @@ def visit(product: Product, document: dict[str, Any] | None = None) -> list[Repl
         "/bills/preview": {},
         "/bills/resources": {"month": "2025-03"},
         "/bills/details": {"month": "2025-03", "basis": "charge"},
+        "/vouchers": {},
+        "/orders": {},
+        "/packages": {},
+        "/refunds": {},
+        "/entitlements/identity_check": {},
     }
     for path, query in queries.items():
         reply = product.request("GET", f"{A}{path}", query=query)
         found.append(checked("GET", f"{A}{path}", reply, document))
+    for one in product.get(f"{A}/orders").body["items"]:
+        checked("GET", f"{A}/orders/{one['order_id']}", product.get(f"{A}/orders/{one['order_id']}"), document)
+    for one in product.get(f"{A}/packages").body["items"]:
+        for path in ("usage", "refund-quote"):
+            url = f"{A}/packages/{one['package_id']}/{path}"
+            checked("GET", url, product.get(url), document)
+    for one in product.get(f"{A}/refunds").body["items"]:
+        checked("GET", f"{A}/refunds/{one['refund_id']}", product.get(f"{A}/refunds/{one['refund_id']}"), document)
     for by in ("day", "tag", "sub_account", "interface", "result_code"):
         checked("GET", f"{A}/usage", product.get(f"{A}/usage", by=by), document)
     return found
@@ -93,7 +110,20 @@ def test_answers_are_as_declared(product: Product, opened_at: str) -> None:
     visit(product)
     send("POST", f"{A}/service/approval", {"opened_at": opened_at})
     send("POST", f"{A}/top-ups", {"fund": "gift", "amount": "0.10"}, **{"Idempotency-Key": "k"})
+    send("POST", f"{A}/top-ups", {"fund": "cash", "amount": "300.00"}, **{"Idempotency-Key": "m"})
+    send("POST", f"{A}/vouchers", {"amount": "580.00", "scene": "prepaid"}, **{"Idempotency-Key": "k"})
+    chosen = product.get(f"{A}/vouchers").body["items"][0]["voucher_id"]
+    items = [{"sku": "identity_check:1000", "quantity": 1}, {"sku": "bank_card_check:1000", "quantity": 1}]
+    send("POST", f"{A}/orders", {"items": items, "voucher_id": chosen}, **{"Idempotency-Key": "k"})
+    send("POST", f"{A}/packages", {"tag": "basic_uploaded", "calls": 5, "reason": "x"}, **{"Idempotency-Key": "k"})
+    bought = product.get(f"{A}/packages", tag="bank_card_check").body["items"][0]["package_id"]
+    send("PUT", f"{A}/packages/{bought}/refund-block", {"blocked": True, "reason": "x"})
+    visit(product)
+    send("PUT", f"{A}/packages/{bought}/refund-block", {"blocked": False})
+    send("POST", f"{A}/packages/{bought}/refund", {}, **{"Idempotency-Key": "k"})
+    visit(product)
     product.report([event("acct-1", "e-1", NOW, sub_account="a"), event("acct-1", "e-2", NOW, code="-2")])
+    product.report(events("acct-1", 1000, NOW, "many", interface="api.phone_2e"))
     product.report(events("acct-1", 7, NOW, "risk", interface="face_risk"))
     product.now = at("2025-03-01T11:00:00+08:00")
     send("PATCH", A, {"postpaid_enabled": False})
@@ -129,6 +159,7 @@ def test_answers_are_as_the_served_document_says(metered: Product) -> None:
     checked("POST", "/v1/usage", post_usage(metered, "{}"), document)
 
 
+MANY = {"items": [{"sku": "identity_check:1000000", "quantity": 1}]}
 PROBLEMS: list[tuple[int, str, str, dict[str, Any]]] = [
     (401, "GET", A, {"scopes": None}),
     (401, "POST", "/v1/usage", {"scopes": None}),
@@ -143,6 +174,20 @@ PROBLEMS: list[tuple[int, str, str, dict[str, Any]]] = [
     (422, "PATCH", A, {"body": {"x": 1}}),
     (422, "GET", f"{A}/usage", {"query": {"by": "x"}}),
     (422, "GET", "/v1/catalog", {"query": {"at": "x"}}),
+    (
+        422,
+        "POST",
+        f"{A}/orders",
+        {"body": {"items": [{"sku": "x", "quantity": 1}]}, "headers": {"Idempotency-Key": "k"}},
+    ),
+    (402, "POST", f"{A}/orders", {"body": MANY, "headers": {"Idempotency-Key": "k"}}),
+    (400, "POST", f"{A}/orders", {"body": MANY}),
+    (404, "GET", f"{A}/orders/x", {}),
+    (404, "GET", f"{A}/refunds/x", {}),
+    (404, "POST", f"{A}/packages/x/refund", {"body": {}}),
+    (404, "GET", f"{A}/packages/x/usage", {}),
+    (404, "GET", f"{A}/entitlements/x", {}),
+    (422, "GET", f"{A}/packages", {"query": {"status": "x"}}),
     (409, "POST", "/v1/accounts", {"body": {"account_id": "acct-1", "name": "x"}}),
     (409, "POST", f"{A}/service/application", {"body": {"purpose": "x"}}),
     (409, "POST", f"{A}/service/approval", {"body": {}}),

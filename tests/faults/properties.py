@@ -13,6 +13,8 @@ from typing import NamedTuple
 from aws_platform import keys, live, records
 from aws_platform.bills import bill_from_text
 from rating.bill import Bill, TransactionType
+from rating.catalog import load
+from tests.faults import prepaid
 from tests.faults.harness import Call, Fault
 from tests.faults.support import FUNDS, SHANGHAI, Cloud, Fact, Json, Told, fact, is_daily, journal_pages
 
@@ -46,9 +48,18 @@ SOLD = {
     "api.id_card_verification": _sold("identity_check", "0 -1", "0.30", {0: "0.30", 10_000: "0.28"}),
     "api.phone_2e": _sold("phone_two_factor", "0 1", "0.40", {0: "0.40", 1000: "0.38"}),
     "face_risk": _sold("face_risk", "0", "0.0035"),
+    "api.liveness_compare": _sold("basic_uploaded", "Success", "0.15"),
 }
-"""Interfaces that the fault tests use; the last one's price makes charges be rounded."""
+"""Interfaces that the fault tests use; the third one's price makes charges be rounded, the last has free packages."""
 BY_TAG = {one.tag: one for one in SOLD.values()}
+KINDS = {
+    TransactionType.POSTPAY_DAILY: "settlement",
+    TransactionType.POSTPAY_MONTHLY: "settlement",
+    TransactionType.PREPAY_PURCHASE: "order",
+    TransactionType.PREPAY_REFUND: "refund",
+    TransactionType.ADJUSTMENT: "adjustment",
+}
+"""What the journal calls the movement of a bill."""
 
 type Flips = Mapping[str, Sequence[datetime]]
 """When postpaid was switched, by account; it is on at first (D5)."""
@@ -144,13 +155,28 @@ def check_always(cloud: Cloud) -> None:
 
 
 def check_live(cloud: Cloud) -> None:
-    """The windows of every day hold exactly the calls of its buckets."""
+    """The windows of every day hold exactly the calls of its buckets, and what they come to by tag is known."""
     wanted = _held(cloud)
     partitions = {item["pk"]["S"] for item in cloud.world.items("live") if not item["pk"]["S"].endswith("#days")}
-    assert partitions == {keys.usage_day(*place) for place in wanted}
+    assert partitions == {keys.windows(account_id) for account_id, _ in wanted}
     for (account_id, day), counts in wanted.items():
         windows = live.windows_of_day(cloud.product.dynamodb, "live", account_id, day)
         assert windows == counts, f"{account_id} {day}: live {windows}, buckets {counts}"
+    for account_id in {account_id for account_id, _ in wanted}:
+        by_day = {day: _by_tag(counts) for (whose, day), counts in wanted.items() if whose == account_id}
+        totals = live.totals_by_day(cloud.product.dynamodb, "live", account_id)
+        assert totals == by_day, f"{account_id}: live totals {totals}, buckets {by_day}"
+
+
+def _by_tag(counts: Mapping[int, int]) -> dict[int, int]:
+    """The chargeable ones of calls by packed dimensions, by the number of their tag."""
+    catalog = load()
+    calls: Counter[int] = Counter()
+    for packed, number in counts.items():
+        one = records.unpack_dimensions(packed)
+        if one.chargeable:
+            calls[catalog.interface(one.kind).tag_number] += number
+    return dict(calls)
 
 
 def check_counted_days(cloud: Cloud) -> None:
@@ -188,24 +214,32 @@ def bills_of(cloud: Cloud, account_id: str) -> list[Bill]:
     return sorted(issued, key=lambda bill: (bill.charged_at, int(bill.bill_id.rpartition("-")[2])))
 
 
-def check_money(cloud: Cloud, facts: Iterable[Fact], flips: Flips | None = None) -> None:
+def check_money(cloud: Cloud, facts: Iterable[Fact], flips: Flips | None = None) -> dict[str, prepaid.Walk]:
     """Every call on exactly one bill, at the right price; every bill deducted once; the journal is the funds.
 
-    ``facts``: what is stored, of days that are over and have been settled.
+    ``facts``: what is stored, of days that are over and have been settled. Returns how each account's calls were
+    covered.
     """
+    walks: dict[str, prepaid.Walk] = {}
     by_account: dict[str, list[Fact]] = defaultdict(list)
     for one in facts:
         if one.code in SOLD[one.interface].charged:
             by_account[one.account].append(one)
     for account_id, account in cloud.accounts().items():
         bills = bills_of(cloud, account_id)
-        issued = [bill for bill in bills if bill.transaction_type is not TransactionType.PRECISION_DIFFERENCE]
-        _check_counted(account_id, issued, by_account[account_id])
-        _check_prices(account, issued, by_account[account_id], (flips or {}).get(account_id, ()))
-        _check_journal(cloud, account_id, account, issued)
+        issued = [bill for bill in bills if bill.transaction_type in prepaid.POSTPAY]
+        mine = by_account[account_id]
+        _check_counted(account_id, issued, mine)
+        calls = [(one.instant, SOLD[one.interface].tag) for one in mine]
+        walk = prepaid.check_packages(cloud, account_id, account, bills, calls, (flips or {}).get(account_id, ()))
+        walks[account_id] = walk
+        charged = Counter({place: cover.postpaid for place, cover in walk.covered.items()})
+        _check_prices(account, issued, charged)
+        _check_journal(cloud, account_id, account, bills)
         _check_months(cloud, account_id, bills)
         ends = [bill.last_day for bill in issued]
         assert account["settled_through"] == (max(ends).isoformat() if ends else None)
+    return walks
 
 
 def _check_counted(account_id: str, issued: Sequence[Bill], mine: Sequence[Fact]) -> None:
@@ -219,13 +253,12 @@ def _check_counted(account_id: str, issued: Sequence[Bill], mine: Sequence[Fact]
     assert billed == counted, f"{account_id}: billed {dict(billed)}, counted {dict(counted)}"
 
 
-def _check_prices(account: Json, issued: Sequence[Bill], mine: Sequence[Fact], flips: Sequence[datetime]) -> None:
-    """What was charged for each tag and day (month) is its calls times its price, rounded in each run."""
+def _check_prices(account: Json, issued: Sequence[Bill], charged: Counter[tuple[date, str]]) -> None:
+    """What was charged for each tag and day (month) is its calls times its price, rounded in each run.
+
+    ``charged``: the calls that no package gave while postpaid was on.
+    """
     daily = is_daily(account)
-    charged: Counter[tuple[date, str]] = Counter()
-    for one in mine:
-        if sum(flip <= one.instant for flip in flips) % 2 == 0:
-            charged[_period(one.day, daily=daily), SOLD[one.interface].tag] += 1
     calls: Counter[tuple[date, str]] = Counter()
     details: dict[tuple[date, str], Decimal] = defaultdict(Decimal)
     for bill in issued:
@@ -238,45 +271,60 @@ def _check_prices(account: Json, issued: Sequence[Bill], mine: Sequence[Fact], f
             assert charge.details == right - details[place], f"{bill.bill_id}: {charge} to reach {right}"
             assert charge.amount == rounded(right - details[place]), f"{bill.bill_id}: {charge}"
             details[place] = right
-    assert +calls == charged, f"charged {dict(calls)}, counted {dict(charged)}"
-
-
-def _period(usage_day: date, *, daily: bool) -> date:
-    return usage_day if daily else usage_day.replace(day=1)
+    assert +calls == +charged, f"charged {dict(calls)}, counted {dict(charged)}"
 
 
 def _tier(sold: Sold, calls: int) -> Decimal:
     return Decimal([price for start, price in sorted(sold.tiers.items()) if start <= calls][-1])
 
 
-def _check_journal(cloud: Cloud, account_id: str, account: Json, issued: Sequence[Bill]) -> None:
+def _check_journal(cloud: Cloud, account_id: str, account: Json, bills: Sequence[Bill]) -> None:
     """The journal leads to the funds, entry by entry; each bill and each answered top-up is in it once."""
     funds = dict.fromkeys(FUNDS, Decimal(0))
-    bills = {bill.bill_id: bill for bill in issued}
+    by_id = {bill.bill_id: bill for bill in bills}
+    purse = prepaid.Purse.of(cloud, account_id)
     seen: Counter[str] = Counter()
     for page in journal_pages(cloud.world, keys.ledger(account_id)):
         seen[page["reference"]] += 1
-        if page["kind"] == "settlement":
-            amounts = [charge.amount for charge in bills[page["reference"]].charges]
+        bill = by_id.get(page["reference"])
+        assert (bill is None) == (page["kind"] == "top_up"), f"{account_id}: {page} of {bill}"
+        if bill is not None:
+            assert page["kind"] == KINDS[bill.transaction_type], f"{account_id}: {page} of {bill}"
+            paid = prepaid.voucher_entries(cloud, account_id, purse, bill, page["version"])
+            prepaid.check_shares(bill, page["entries"])
             moves = [(fund, Decimal(amount)) for fund, amount, _ in page["entries"]]
-            assert moves == list(_payment(funds, amounts)), f"{account_id}: {page}, from {funds}"
+            if bill.transaction_type is TransactionType.PREPAY_REFUND:
+                (charge,) = bill.charges
+                right = {fund.value: -amount for fund, amount in charge.payment.items()}
+                assert dict(moves) == right, f"{account_id}: {page}"
+            else:
+                amounts = [charge.amount for charge in bill.charges]
+                rest = _payment(funds, amounts, sum((-one[1] for one in paid), Decimal(0)))
+                assert moves == [*((fund, amount) for fund, amount, _ in paid), *rest], f"{account_id}: {page}, {funds}"
+            left = [Decimal(after) for fund, _, after in page["entries"] if fund == "voucher"]
+            assert left == [after for *_, after in paid], f"{account_id}: {page}"
         for fund, amount, after in page["entries"]:
+            if fund not in funds:
+                continue
             funds[fund] += Decimal(amount)
             assert funds[fund] == Decimal(after), f"{account_id}: {page}"
             assert fund == "cash" or funds[fund] >= 0, f"{account_id}: {page}"
     assert dict(zip(FUNDS, map(Decimal, account["funds"]), strict=True)) == funds
-    charged = {one for one, bill in bills.items() if any(charge.amount for charge in bill.charges)}
+    prepaid.check_purse(cloud, account_id, purse)
+    charged = {one for one, bill in by_id.items() if any(charge.amount for charge in bill.charges)}
     assert charged <= set(seen), f"{account_id}: not deducted: {charged - set(seen)}"
     answered = {body["transaction_id"] for whose, body in cloud.paid.values() if whose == account_id}
     assert answered <= set(seen), f"{account_id}: lost: {answered - set(seen)}"
     assert set(seen.values()) <= {1}, f"{account_id}: {seen}"
 
 
-def _payment(funds: Mapping[str, Decimal], amounts: Iterable[Decimal]) -> Iterator[tuple[str, Decimal]]:
-    """The movements that a run's charges lead to: credits to cash, then gift, income transfer, cash (D16, D19)."""
+def _payment(
+    funds: Mapping[str, Decimal], amounts: Iterable[Decimal], by_voucher: Decimal
+) -> Iterator[tuple[str, Decimal]]:
+    """The movements that charges lead to: credits to cash, then gift, income transfer, cash (D16, D19)."""
     charges = list(amounts)
     credit = -sum((amount for amount in charges if amount < 0), Decimal(0))
-    left = sum((amount for amount in charges if amount > 0), Decimal(0))
+    left = sum((amount for amount in charges if amount > 0), Decimal(0)) - by_voucher
     if credit:
         yield "cash", credit
     for fund in FUNDS:
@@ -295,6 +343,9 @@ def _check_months(cloud: Cloud, account_id: str, bills: Sequence[Bill]) -> None:
             rows[bill.charge_month] += 1
             details, deducted = sums[bill.charge_month]
             assert bill.precision_difference == deducted - details, bill
+            continue
+        if bill.transaction_type not in prepaid.POSTPAY:
+            assert bill.details == bill.amount, f"{bill.bill_id} is not of whole fen"
             continue
         both = sums.setdefault(bill.charge_month, [Decimal(0), Decimal(0)])
         both[0] += sum((charge.details for charge in bill.charges), Decimal(0))
@@ -318,9 +369,13 @@ def check_nothing_due(cloud: Cloud, run_day: str) -> None:
         assert not left, f"still due: {left}"
 
 
-def check_settled(cloud: Cloud, sent: Sequence[Json], run_day: str, flips: Flips | None = None) -> None:
+def check_settled(
+    cloud: Cloud, sent: Sequence[Json], run_day: str, flips: Flips | None = None
+) -> dict[str, prepaid.Walk]:
     """All of the above after a run: everything stored is billed exactly once, and nothing is left to do."""
     check_always(cloud)
-    check_money(cloud, stored_facts(cloud, sent), flips)
+    walks = check_money(cloud, stored_facts(cloud, sent), flips)
+    prepaid.check_requests(cloud)
     check_nothing_due(cloud, run_day)
     check_counted_days(cloud)
+    return walks

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from functools import partial
+from itertools import batched
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from tests.faults.harness import (
     Delivery,
     Fault,
     FaultFound,
+    Faults,
     exhaust,
     explore,
     race_seeds,
@@ -61,7 +65,7 @@ def take(cloud: Cloud, *batch: Json) -> None:
 def test_a_fault_at_every_call(used: Cloud) -> None:
     """Whatever strikes whichever call, the totals are right once the stream has gone through."""
     report = exhaust(used.world, lambda: used.roll_up(Delivery(batch=(50, 50))), partial(check_live, used), kinds=ALL)
-    assert report.clean_calls == 6
+    assert report.clean_calls == 9, "of each of three windows: read, write, look"
     assert set(report.faults) >= {Fault.LOST, Fault.CRASH_AFTER, Fault.CONFLICT, Fault.THROTTLED_OUT}
 
 
@@ -87,7 +91,7 @@ def test_old_versions_after_new_ones(used: Cloud) -> None:
 
 
 def test_three_at_once(used: Cloud) -> None:
-    """Three deliveries of overlapping versions of one minute's buckets, in every order of their calls."""
+    """Three deliveries of overlapping versions of one minute's buckets, in every order of two interruptions."""
     told = [one for one in records(used) if _slot(one) in range(3600, 3606)]
     rest = [one for one in records(used) if one not in told]
 
@@ -96,7 +100,7 @@ def test_three_at_once(used: Cloud) -> None:
         check_live(used)
 
     works = {"a": partial(take, used, *told[:4]), "b": partial(take, used, *told[2:]), "c": partial(take, used, *told)}
-    found = explore(used.world, works, check, limit=1000)
+    found = explore(used.world, works, check, preemptions=2)
     assert found.complete
     assert found.schedules > 20
 
@@ -133,6 +137,98 @@ def test_beside_ingest(cloud: Cloud) -> None:
             "rollup": partial(cloud.roll_up, delivery),
         }
         race_seeds(cloud.world, works, check, seeds=[seed], rates=0.02)
+
+
+# --- what the days come to ------------------------------------------------------------------------------------
+
+
+def moments(cloud: Cloud, *times: str) -> list[Json]:
+    """A call each at these times of March, ``02 23:59``, and what the stream tells of each."""
+    for number, time in enumerate(times):
+        one = event("daily", f"m{number}", f"2025-03-{time[:2]}T{time[3:]}:00+08:00")
+        cloud.report([one])
+    return [one for one in records(cloud) if "r" in one["dynamodb"]["NewImage"]]
+
+
+STEPS: dict[str, tuple[list[str], list[str]]] = {
+    "far back": (["02 10:00"], ["02 10:10", "02 10:02"]),
+    "far back, of a window that is there": (["02 10:00", "02 10:09"], ["02 10:00", "02 10:12"]),
+    "three new windows in wrong order": ([], ["02 10:10", "02 10:05", "02 10:00"]),
+    "a chain of newest windows": (["02 10:00"], ["02 10:00", "02 10:05", "02 10:10"]),
+    "within reach of the newest, beyond that of the next": (["02 10:00"], ["02 10:00", "02 10:01", "02 10:05"]),
+    "around midnight": (["02 23:58"], ["02 23:59", "03 00:00"]),
+    "a last call of a day and a late one": (["02 23:50", "02 23:58"], ["02 23:58", "03 00:00", "02 23:40"]),
+    "two days at once": (["01 12:00"], ["02 12:00", "03 00:04", "01 12:00"]),
+    "a day between": (["01 12:00"], ["03 00:00", "02 12:00", "01 12:01"]),
+    "two first windows of a day": (["02 12:00"], ["03 00:01", "03 00:00", "02 12:00"]),
+    "late usage of an old day": (["01 12:00", "02 12:00"], ["01 12:00", "01 11:00", "01 12:10"]),
+}
+"""Minutes that the stream has told of, and those of which as many workers are told at once."""
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_days_at_once(cloud: Cloud, name: str) -> None:
+    """Where a window or a day depends on another one the days are right, wherever workers interrupt each other."""
+    cloud.go_to("2025-03-03 00:00")
+    before, at_once = STEPS[name]
+    told = moments(cloud, *before, *at_once)
+    for one in told[: len(before)]:
+        take(cloud, one)
+    works = {worker: partial(take, cloud, one) for worker, one in zip("abc", told[len(before) :], strict=False)}
+    assert len(works) == len(at_once)
+    found = explore(cloud.world, works, partial(check_live, cloud), preemptions=2, limit=120)
+    assert found.schedules > 10
+
+
+def in_pieces(cloud: Cloud, told: list[Json], dice: Random) -> dict[str, Callable[[], object]]:
+    """Three workers that share records: each is told of its own, in any order, and again only after a failure."""
+
+    def work(batches: list[list[Json]]) -> None:
+        while batches:
+            take(cloud, *batches[-1])
+            batches.pop()
+
+    shuffled = dice.sample(told, len(told))
+    parts = [shuffled[number::3] for number in range(3)]
+    return {
+        name: partial(work, [list(batch) for batch in batched(part, dice.randint(1, 3), strict=False)])
+        for name, part in zip("abc", parts, strict=True)
+    }
+
+
+PLACES = ("12:00", "12:01", "12:03", "12:04", "12:09", "23:55", "23:58", "23:59", "00:00", "00:02", "00:04")
+
+
+def test_no_total_falls(cloud: Cloud) -> None:
+    """Wherever a worker stops, no day that could be read before is lost or has become less."""
+    cloud.go_to("2025-03-03 23:59")
+
+    def totals() -> dict[date, dict[int, int]]:
+        return live.totals_by_day(cloud.product.dynamodb, "live", "daily")
+
+    times = ("01 12:00", "01 12:03", "02 00:00", "01 12:04", "03 12:00", "02 12:00", "03 11:00", "03 12:04", "02 00:01")
+    for record in moments(cloud, *times):
+        before, start = totals(), cloud.world.snapshot()
+        for number in range(1, 10):
+            cloud.world.restore(start)
+            cloud.world.run(partial(take, cloud, record), Faults.at({number: Fault.CRASH_AFTER}))
+            after = totals()
+            assert after.keys() >= before.keys()
+            assert all(calls <= after[day][tag] for day, tags in before.items() for tag, calls in tags.items())
+        take(cloud, record)
+    check_live(cloud)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_days_in_pieces(cloud: Cloud, seed: int) -> None:
+    """Minutes and days in any order, in the hands of three workers that crash: the days are right in the end."""
+    cloud.go_to("2025-03-03 23:59")
+    dice = Random(f"days/{seed}")  # noqa: S311 - wants to be reproducible, not secret
+    days = dice.sample(["01", "02", "03"], dice.choice([1, 2, 3]))
+    told = moments(cloud, *(f"{dice.choice(days)} {dice.choice(PLACES)}" for _ in range(dice.randint(3, 9))))
+    for case in range(5):
+        works = in_pieces(cloud, told, dice)
+        race_seeds(cloud.world, works, partial(check_live, cloud), seeds=[seed * 100 + case], rates=0.03)
 
 
 # --- the harness bites on the real code ------------------------------------------------------------------------

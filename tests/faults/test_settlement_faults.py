@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aws_platform import accounts, pending
+from aws_platform import accounts, pending, snapshot
 from aws_platform.buckets import BucketStore
 from settlement import settle
 from tests.faults.harness import (
@@ -451,7 +451,7 @@ def test_an_account_without_version_condition_is_caught(cloud: Cloud, monkeypatc
             made["Put"].pop(name, None)
         return made
 
-    monkeypatch.setattr(settle, "account_put", put)
+    monkeypatch.setattr(snapshot, "account_put", put)
     at_the_run(cloud, USED)
     works: dict[str, Work] = {"settle": partial(cloud.settle, "daily"), "switch": lambda: switch(cloud, on=False)}
     with pytest.raises(FaultFound, match="written over"):
@@ -461,7 +461,7 @@ def test_an_account_without_version_condition_is_caught(cloud: Cloud, monkeypatc
 def test_bills_that_forget_earlier_ones_are_caught(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """A settlement that does not take off what earlier bills hold bills it twice."""
     late_at_the_run(cloud)
-    monkeypatch.setattr(pending, "_issued_before", lambda *_: [])
+    monkeypatch.setattr(pending, "issued_before", lambda *_: [])
     with pytest.raises(FaultFound, match="billed"):
         exhaust(cloud.world, lambda: cloud.settle("daily"), settled(cloud, [*USED, *LATE], "2025-03-03"), kinds=[])
 
@@ -469,9 +469,9 @@ def test_bills_that_forget_earlier_ones_are_caught(cloud: Cloud, monkeypatch: py
 def test_a_day_that_leaves_the_index_unbilled_is_caught(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """A settlement that takes a day off the due-index in a call of its own, before the bill, forgets it in a crash."""
 
-    def hasty(worker: settle.Worker, account: Any, usage: Any, now: Any) -> Any:
-        worker._forget_days(account, usage)
-        return settle_usage(worker, account, usage, now)
+    def hasty(worker: settle.Worker, seen: Any, usage: Any, now: Any) -> Any:
+        worker._forget_days(seen.account, usage.days)
+        return settle_usage(worker, seen, usage, now)
 
     settle_usage = settle.Worker._settle_usage
     monkeypatch.setattr(settle.Worker, "_settle_usage", hasty)

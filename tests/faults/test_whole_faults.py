@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from functools import partial
 from random import Random
@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from aws_platform import due
 from rating import money
-from settlement import settle
+from tests.faults import prepaid
 from tests.faults.harness import (
     ALL,
     Delivery,
@@ -36,7 +37,7 @@ from tests.faults.properties import (
     check_settled,
     check_told,
 )
-from tests.faults.support import SETTLEMENT, USAGE, Cloud, Fact, Json, Torn, TryAgain
+from tests.faults.support import FIVE, FOUR, SETTLEMENT, USAGE, Cloud, Fact, Json, Torn, TryAgain, at
 from tests.support.product import Reply, event
 
 ACCOUNTS = ("daily", "monthly", "small")
@@ -52,6 +53,9 @@ ROUNDS = (
 )
 """Three runs of which the second closes a month, and what is around them."""
 RATE = 0.01
+IDENTITY, PHONE = "identity_check", "phone_two_factor"
+NOT_SOLD = ("insufficient_balance", "account_in_arrears", "voucher_not_applicable")
+NOT_REFUNDED = ("already_refunded", "not_purchased", "refund_window_passed", "package_used")
 
 
 @dataclass
@@ -101,7 +105,8 @@ class History:
         back = self.dice.choice([0, 8, 12, 24, 48] if now.hour > 8 else [12, 24, 24])
         when = now - timedelta(seconds=self.dice.randint(-240, back * 3600))
         interface = self.dice.choice(list(SOLD))
-        given = {"interface": interface, "code": self.dice.choice(["0", "0", "-1", "1", "-5"]), **more}
+        code = self.dice.choice([*sorted(SOLD[interface].charged), "-1", "-5"])
+        given = {"interface": interface, "code": code, **more}
         if self.dice.random() < 0.3:
             given["sub_account"] = self.dice.choice(["team-a", "team-b"])
         source = self.dice.choice(["/gateway-1", "/gateway-2"])
@@ -137,7 +142,36 @@ class History:
             works["pay"] = partial(cloud.top_up, dice.choice(ACCOUNTS), amount, fund, f"{self.seed}-{when}")
         if dice.random() < 0.3:
             works["switch"] = partial(self.switch, dice.choice(ACCOUNTS))
-        return works
+        return works | self.shopping(f"{self.seed}-{when}")
+
+    def shopping(self, key: str) -> dict[str, Callable[[], object]]:
+        """Who buys, gives back, is given something, or pays back, in some rounds."""
+        cloud, dice = self.cloud, self.dice
+        buyer, giver = dice.choice(ACCOUNTS), dice.choice(ACCOUNTS)
+        pieces = [(name, one) for name in ACCOUNTS for one in prepaid.pieces_of(cloud, name)]
+        wanted = [(name, one.package_id) for name, one in pieces if not one.gift or dice.random() < 0.05]
+        vouchers = [
+            one for one, voucher in prepaid.Purse.of(cloud, buyer).issued.items() if voucher["scene"] == "prepaid"
+        ]
+        more: Json = {"quantity": dice.randint(1, 2)}
+        if vouchers and dice.random() < 0.5:
+            more["voucher_id"] = dice.choice(vouchers)
+        order = partial(cloud.order, buyer, dice.choice([FIVE, FOUR]), *NOT_SOLD, key=key, **more)
+        tag, single = dice.choice([IDENTITY, PHONE]), dice.random() < 0.5
+        scene, threshold = dice.choice(["prepaid", "postpaid", "postpaid"]), dice.choice(["0", "0.30"])
+        amount = dice.choice(["0.25", "1.00"])
+        terms: Json = {"key": key, "single_use": single, "threshold": threshold}
+        if dice.random() < 0.5:
+            terms["expires_at"] = dice.choice(["2025-03-02T12:00:00+08:00", "2025-03-09T00:00:00+08:00"])
+        works: dict[str, Callable[[], object]] = {
+            "buy": order,
+            "give": partial(cloud.grant, giver, tag, dice.randint(1, 6), key),
+            "issue": partial(cloud.voucher, giver, amount, scene, **terms),
+            "adjust": partial(cloud.adjust, giver, dice.choice(["0.20", "-0.30"]), key),
+        }
+        if wanted:
+            works["refund"] = partial(cloud.refund, *dice.choice(wanted), *NOT_REFUNDED, key=key)
+        return {name: work for name, work in works.items() if dice.random() < 0.5} | {"timers": cloud.sweep}
 
     def take(self) -> None:
         """Take what lies in the usage queue."""
@@ -171,21 +205,38 @@ class History:
                     Race(works, lambda: None).play(world, by_seed(self.seed * 100 + number), faults)
             for when in ("2025-03-03 08:00", "2025-04-01 08:00"):
                 self.cloud.go_to(when)
-                world.finish(partial(self.run, 1))
-            world.finish(partial(self.stream.drain, self.cloud.handler("RollupFunction")))
+                world.finish(self.cloud.sweep)
+                self.same_as_settled()
             self.check()
         except AssertionError as error:
             found = error if isinstance(error, FaultFound) else world.found(str(error))
             found.add_note(f"play it again: History(cloud, {self.seed}).play()")
             raise found from error
 
+    def same_as_settled(self) -> None:
+        """What is shown before a run, with the stream worked off, is what the run writes."""
+        roll_up = partial(self.stream.drain, self.cloud.handler("RollupFunction"))
+        self.cloud.world.finish(roll_up)
+        before = self.shown()
+        self.cloud.world.finish(partial(self.run, 1))
+        self.cloud.world.finish(roll_up)
+        after = self.shown()
+        assert after == before, f"settled {after}, shown before {before}"
+
+    def shown(self) -> dict[str, Json]:
+        """What the API shows of all accounts."""
+        return {
+            name: prepaid.view(self.cloud, name, (IDENTITY, PHONE), "2025-02-20", "2025-03-10") for name in ACCOUNTS
+        }
+
     def check(self) -> None:
         """All that must hold."""
         facts = check_told(self.cloud, self.sent)
         check_complete(self.cloud, self.sent, self.valid)
-        check_settled(self.cloud, self.sent, "2025-04-01", self.flips)
+        walks = check_settled(self.cloud, self.sent, "2025-04-01", self.flips)
         check_live(self.cloud)
-        for account_id in ACCOUNTS:
+        for account_id, shown in self.shown().items():
+            prepaid.check_shown(self.cloud, account_id, walks[account_id], shown)
             self.check_shown(account_id, [one for one in facts if one.account == account_id])
 
     def check_shown(self, account_id: str, facts: Sequence[Fact]) -> None:
@@ -198,21 +249,34 @@ class History:
             day: (calls[day], others[day]) for day in {*calls, *others}
         }
         balance = Decimal(self.cloud.request("GET", path).body["balance"]["available"])
-        query = {"from": "2025-01-01", "to": "2025-04-30", "limit": "1000"}
+        query = {"from": "2024-01-01", "to": "2025-04-30", "limit": "1000"}
         journal = self.cloud.request("GET", f"{path}/journal", query=query).body["items"]
-        assert balance == sum(Decimal(entry["amount"]) for entry in journal)
+        assert balance == sum(Decimal(entry["amount"]) for entry in journal if entry["fund"] != "voucher")
+        rows = Decimal(0)
+        for month in ("2025-02", "2025-03", "2025-04"):
+            query = {"month": month, "basis": "charge"}
+            rows += Decimal(
+                self.cloud.request("GET", f"{path}/bills/resources", query=query).body["totals"]["total_cost"]
+            )
+        charged = -sum((Decimal(entry["amount"]) for entry in journal if entry["kind"] != "top_up"), Decimal(0))
+        assert rows == charged, f"{account_id}: the bills say {rows}, the journal {charged}"
 
 
 @pytest.fixture
 def shop(cloud: Cloud) -> Cloud:
-    """Give the product with a third account that has almost no money; it is 27 February."""
-    cloud.go_to("2025-02-10 10:00")
+    """Give the product with small packages, and a third account with little money and gifts that end in these days."""
+    cloud.world.clock.set(at("2024-02-28 12:30"))
+    cloud.sell_small("2024-02-28")
     cloud.open_account("small", cash="0.40")
+    cloud.grant("small", IDENTITY, 6, "identity")
+    cloud.grant("small", PHONE, 3, "phone")
+    cloud.world.clock.set(at("2024-03-01 07:00"))
+    cloud.grant("small", IDENTITY, 4, "more")
     cloud.prepared()
     return cloud
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(10))
 def test_histories(shop: Cloud, seed: int) -> None:
     """Whatever happens in some days of three accounts, in the end everything is as the events say."""
     History(shop, seed).play()
@@ -235,15 +299,14 @@ def caught(shop: Cloud, what: str) -> None:
     assert "play it again: History(cloud, " in found.value.__notes__[-1]
 
 
-def test_a_forgotten_mark_is_caught(shop: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where late marks are removed unconditionally some history leaves usage unbilled."""
+def test_marks_that_are_not_looked_at_are_caught(shop: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where runs do not look at late marks some history leaves usage unbilled."""
 
-    def remove(worker: settle.Worker, account: Any, day: Any, _: str) -> None:
-        key = {"pk": {"S": f"{account.account_id}#days"}, "sk": {"S": f"L#{day.isoformat()}"}}
-        worker.dynamodb.delete_item(TableName="usage", Key=key)
+    def only_days(item: Json, run_day: date) -> bool:
+        return not item["sk"]["S"].startswith("L#") and is_due(item, run_day)
 
-    monkeypatch.setattr(settle.Worker, "_remove_mark", remove)
-    monkeypatch.setattr(settle, "YOUNG_MARK", timedelta(days=-1))
+    is_due = due._is_due
+    monkeypatch.setattr(due, "_is_due", only_days)
     caught(shop, "billed")
 
 

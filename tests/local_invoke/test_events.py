@@ -19,6 +19,9 @@ FUNCTIONS = {
     "planner": "PlannerFunction",
     "settlement": "SettlementFunction",
     "accounts": "AccountsFunction",
+    "orders": "OrdersFunction",
+    "entitlements": "EntitlementsFunction",
+    "timers": "TimersFunction",
     "bills": "BillsFunction",
     "catalog": "CatalogFunction",
 }
@@ -68,11 +71,11 @@ def billed(reply: Reply) -> None:
 
 
 def paid(reply: Reply) -> None:
-    """The top-up's journal entry, then those of the settlement."""
+    """The entries of the top-up, the order and its refund, then those of the settlement."""
     assert reply.payload["statusCode"] == 200, reply.payload
     kinds = [item["kind"] for item in reply.body["items"]]
-    assert kinds[0] == "top_up"
-    assert set(kinds[1:]) == {"settlement"}
+    assert kinds[:3] == ["top_up", "order", "refund"]
+    assert set(kinds[3:]) == {"settlement"}
 
 
 TAGS = {
@@ -87,10 +90,22 @@ EXPECTED: dict[str, Callable[[Reply], None]] = {
     "catalog_http_health": answered(200),
     "catalog_http_openapi": answered(200),
     "catalog_http_list": answered(200),
+    "catalog_http_prices": answered(200, tag="face_risk", unit_price="0.004"),
+    "catalog_http_activity": answered(200, activity_id="spring-2025", refundable=False),
+    "catalog_http_activities": answered(200, next_cursor=None),
+    "catalog_http_quote": answered(200, total="175184.00", saving="10000.00"),
     "accounts_http_create": answered(201, account_id="acct-2", status="not_opened", enterprise_verified=True),
     "accounts_http_get": answered(200, account_id="acct-1", status="active", settlement_cycle="daily"),
     "accounts_http_get_foreign": answered(403, code="forbidden"),
     "accounts_http_top_up": answered(201),
+    "orders_http_order": answered(201, status="delivered", amount="145.00"),
+    "orders_http_unknown_sku": answered(422, code="unknown_sku"),
+    "orders_http_packages": answered(200, next_cursor=None),
+    "orders_http_package_usage": answered(200, items=[]),
+    "orders_http_refund_quote": answered(200, refundable=True, amount="145.00"),
+    "entitlements_http_check": answered(200, allowed=True, free_remaining=100, paid_remaining=1000),
+    "orders_http_refund": answered(202, status="processing", amount="145.00"),
+    "orders_http_grant": answered(201, source="gift", total=50, remaining=50),
     "ingest_http_batch": counted(accepted=2, duplicate=1, not_chargeable=1, rejected=1),
     "ingest_http_single": counted(accepted=1),
     "ingest_http_malformed": answered(400, code="malformed_body"),
@@ -101,10 +116,17 @@ EXPECTED: dict[str, Callable[[Reply], None]] = {
     "bills_http_preview": answered(200),
     "planner_schedule_morning": returned({"queued": 1}),
     "planner_schedule_check": returned({"unsettled": 1}),
+    "timers_schedule_sweep": returned({"done": 1, "failed": 0}),
     "settlement_sqs_accounts": returned({"batchItemFailures": []}),
     "bills_http_resources": billed,
     "bills_http_details": billed,
     "bills_http_journal": paid,
+    "accounts_http_merchant": answered(403, code="enterprise_verification_required"),
+    "accounts_http_adjustment": answered(201, amount="-0.50"),
+    "accounts_http_voucher": answered(201, remaining="50.00", threshold="100.00", status="active"),
+    "accounts_http_vouchers": answered(200, next_cursor=None),
+    "accounts_http_discount": answered(200, tag="photo_v2", rate="0.9"),
+    "accounts_http_contract_price": answered(200, tag="face_risk", unit_price="0.25"),
 }
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_platform import keys, live, records
+from aws_platform import keys, live, live_days, records
 from aws_platform.accounts import account_from_item, account_put, account_to_item
 from aws_platform.bills import bill_from_text, bill_to_item, bill_to_text
-from rating.account import Account, Application, Contact, Stage, Violation
+from rating.account import Account, Application, Contact, Merchant, Stage, Violation
 from rating.bill import Bill, BilledCharge, BilledLine, CountedSegment, TransactionType
 from rating.billing import Line, Quantities
 from rating.civil import month_of, rfc3339
@@ -124,6 +124,7 @@ _ACCOUNTS = st.builds(
     application=st.one_of(st.none(), st.builds(Application, TEXT, st.one_of(st.none(), TEXT))),
     rejection_reason=st.one_of(st.none(), TEXT),
     opened_at=_MAYBE,
+    moved_here=st.booleans(),
     postpaid=switches(DAY),
     violation=st.one_of(st.none(), st.builds(Violation, instants(), TEXT)),
     stops=st.lists(st.builds(Interval, instants(), _MAYBE), max_size=2).map(tuple),
@@ -132,6 +133,8 @@ _ACCOUNTS = st.builds(
     arrears_since=_MAYBE,
     settled_through=st.one_of(st.none(), days()),
     last_bill=st.one_of(st.none(), TEXT),
+    merchants=st.lists(st.builds(Merchant, TEXT, instants()), max_size=2).map(tuple),
+    parts=st.dictionaries(TEXT, st.integers(1, 10**9), max_size=2),
     moved_at=_MAYBE,
     version=st.integers(0, 10**9),
 )
@@ -320,7 +323,8 @@ def test_a_window_is_the_same_however_versions_arrive(
 ) -> None:
     """Repeats, old versions and other orders lead to the window of the last versions, read from a table or not."""
     buckets, versions = delivered
-    window, stored = live.Window(), live.Window()
+    earlier = {1: 5, 7: 2**32 - 1}
+    window, stored = live.Window(), live.Window(earlier=earlier)
     seen = 0
     for key, content in versions:
         window.take(key, content)
@@ -334,14 +338,38 @@ def test_a_window_is_the_same_however_versions_arrive(
         expected.update(records.count_records(content))
     assert window.totals == stored.totals == expected
     assert window.taken == stored.taken
+    assert stored.earlier == earlier
     assert window.calls == expected.total()
 
 
 @given(_SLOTS, st.text(max_size=5), st.integers(0, 9))
 def test_a_minute_is_six_slots(slot: int, source: str, generation: int) -> None:
-    """A bucket belongs to the window of its own minute."""
+    """A bucket belongs to the window of its own account, day and minute."""
     window = live.window_of("a#20250310", records.bucket_key(slot, source, generation))
-    assert window == live.WindowKey("a#20250310", slot * records.SLOT_SECONDS // 60)
+    assert window == live.WindowKey("a", DAY, slot * records.SLOT_SECONDS // 60)
+
+
+_MINUTES = st.integers(0, 24 * 60 - 1)
+
+
+@given(st.tuples(days(), _MINUTES), st.tuples(days(), _MINUTES))
+def test_windows_sort_by_time_and_the_digest_after_them(one: tuple[date, int], other: tuple[date, int]) -> None:
+    """The end of an account's partition is its digest, and before it the newest windows."""
+    first, second = keys.window(*one), keys.window(*other)
+    assert keys.place_of_window(first) == one
+    assert (one < other) == (first < second)
+    assert first < keys.DIGEST
+
+
+_TAG_CALLS = st.dictionaries(st.integers(0, 255), st.integers(0, 2**32 - 1), max_size=4)
+
+
+@given(st.dictionaries(days(), _TAG_CALLS, max_size=5))
+def test_day_totals_read_back(totals: dict[date, dict[int, int]]) -> None:
+    """The digest's days are as they were written, those without a chargeable call too."""
+    assert live_days.unpack_days(live_days.pack_days(totals)) == totals
+    for calls in totals.values():
+        assert live_days.unpack_calls(live_days.pack_calls(calls)) == calls
 
 
 # --- keys -----------------------------------------------------------------------------------------------------
@@ -354,6 +382,8 @@ def test_partitions_never_meet(one: tuple[str, date], other: tuple[str, date]) -
     assert (keys.usage_account(one[0]) == keys.usage_account(other[0])) == (one[0] == other[0])
     assert (keys.ledger(one[0]) == keys.ledger(other[0])) == (one[0] == other[0])
     assert keys.usage_day(*one) != keys.usage_account(other[0])
+    assert (keys.windows(one[0]) == keys.windows(other[0])) == (one[0] == other[0])
+    assert keys.windows(one[0]) != keys.usage_account(other[0])
 
 
 @given(st.tuples(days(), ACCOUNT_IDS), st.tuples(days(), ACCOUNT_IDS))

@@ -20,6 +20,7 @@ import boto3
 from moto import mock_aws
 
 from aws_platform import clients, clock
+from aws_platform.keys import all_timer_shards
 from ingest import handler as ingest_handler
 from local.authorizer import Identity
 from local.payload import HttpRequest, build_event
@@ -158,15 +159,37 @@ class Product:
             self.invoke("RollupFunction", {"Records": [stream_record(image) for image in images]})
 
     def move(self, to: str) -> None:
-        """Let time pass; every 08:00 on the way runs a plan and settles what it queues."""
+        """Let time pass; every 08:00 on the way runs a plan and settles what it queues, and timers run when due."""
         target = datetime.fromisoformat(to)
         run = self.now.replace(hour=8, minute=0, second=0, microsecond=0)
         while run <= target:
             if run > self.now:
+                self.sweep_until(run)
                 self.now = run
                 self.run()
             run += timedelta(days=1)
+        self.sweep_until(target)
         self.now = target
+
+    def sweep_until(self, target: datetime) -> None:
+        """Sweep the timers at each moment at which one is due, up to this one."""
+        while (due := self._next_timer()) is not None and due <= target:
+            self.now = max(self.now, due)
+            assert self.invoke("TimersFunction", {"task": "sweep"})["failed"] == 0
+
+    def _next_timer(self) -> datetime | None:
+        """The first moment at which something is due."""
+        timers: list[str] = []
+        for shard in all_timer_shards():
+            answer = self.dynamodb.query(
+                TableName="ledger",
+                IndexName="DueIndex",
+                KeyConditionExpression="due_pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": shard}},
+                Limit=1,
+            )
+            timers += [item["due_sk"]["S"] for item in answer["Items"]]
+        return datetime.fromisoformat(min(timers).partition("#")[0]) if timers else None
 
     def run(self) -> None:
         """Plan, and settle what the plan queued."""

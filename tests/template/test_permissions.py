@@ -33,6 +33,7 @@ BY_LAMBDA = {
     "RollupFunction": {"UsageTable", "RollupDeadLetterQueue"},
     "PlannerFunction": {"PlannerDeadLetterQueue"},
     "SettlementFunction": {"SettlementQueue"},
+    "TimersFunction": {"TimersDeadLetterQueue"},
 }
 SAME_RIGHT = {"SendMessageBatch": "SendMessage"}
 
@@ -129,6 +130,66 @@ def live_through(at: Product) -> None:
                 at.get(f"{path}/bills/{kind}", month="2025-03", basis=basis)
         at.get(f"{path}/bills/preview")
     at.get("/v1/catalog")
+    buy_and_sell(at)
+
+
+def buy_and_sell(at: Product) -> None:
+    """Every path of packages, vouchers, terms and prices."""
+
+    def put(path: str, body: Any) -> None:
+        assert at.request("PUT", path, body).status == 200
+
+    def post(path: str, body: Any) -> Any:
+        keys.append(f"key-{len(keys)}")
+        reply = at.request("POST", path, body, headers={"Idempotency-Key": keys[-1]})
+        assert reply.status in {200, 201, 202}, reply.text
+        return reply.body
+
+    keys: list[str] = []
+    path = "/v1/accounts/shop"
+    put("/v1/prices/face_risk", {"price_list": "daily", "unit_price": "0.0040", "from": "2025-05-01"})
+    put("/v1/activities/spring", {"from": "2025-04-01", "package_rate": "0.8"})
+    at.get("/v1/activities")
+    at.request("POST", "/v1/quotes", {"tag": "basic_authority", "calls": 12345})
+    at.open_account("shop", cash="100000")
+    at.request("PATCH", path, {"enterprise_verified": True})
+    at.request("POST", f"{path}/eid-merchants", {"merchant_id": "merchant-1"})
+    put(f"{path}/discounts/face_risk", {"rate": "0.9", "from": "2025-04-01"})
+    put(f"{path}/contract-prices/photo_v2", {"unit_price": "0.5", "from": "2025-04-01"})
+    post(f"{path}/adjustments", {"amount": "1.00", "reason": "goodwill"})
+    small = {"amount": "0.01", "scene": "postpaid", "single_use": True}
+    post(f"{path}/vouchers", {**small, "expires_at": "2025-04-01T12:35:00+08:00"})
+    post(f"{path}/vouchers", small)
+    voucher = post(f"{path}/vouchers", {"amount": "50", "scene": "prepaid"})["voucher_id"]
+    order = {"items": [{"sku": "basic_authority:1000", "quantity": 2}], "voucher_id": voucher, "activity_id": "spring"}
+    first, second = (one["package_id"] for one in post(f"{path}/orders", order)["packages"])
+    at.move("2025-04-01T13:10:00+08:00")
+    post(f"{path}/vouchers", small)
+    at.get(f"{path}/vouchers")
+    put(f"{path}/packages/{first}/refund-block", {"blocked": True, "reason": "abuse"})
+    at.get(f"{path}/packages/{second}/refund-quote")
+    refund = post(f"{path}/packages/{second}/refund", {})["refund_id"]
+    given = post(f"{path}/packages", {"tag": "identity_check", "calls": 100, "reason": "goodwill"})["package_id"]
+    at.request("PATCH", path, {"postpaid_enabled": False})
+    at.move("2025-04-01T13:20:00+08:00")
+    at.request("PATCH", path, {"postpaid_enabled": True})
+    at.report(events("shop", 30, "2025-04-01T13:15:00+08:00"))
+    for tag in ("identity_check", "basic_authority"):
+        at.get(f"{path}/entitlements/{tag}")
+    at.get(f"{path}/usage", by="day")
+    at.get(f"{path}/packages")
+    at.get(f"{path}/packages/{given}/usage")
+    at.report(events("shop", 30, "2025-04-01T13:25:00+08:00", prefix="more", interface="face_risk"))
+    at.move("2025-04-02T09:00:00+08:00")
+    # Late usage of a day that is cut, and whatever decides about it.
+    at.report([event("shop", "late", "2025-04-01T13:15:00+08:00")])
+    for tag in ("identity_check", "no_such_tag"):
+        at.get(f"{path}/entitlements/{tag}")
+    at.get(f"{path}/packages/{first}/refund-quote")
+    other = post(f"{path}/orders", {"items": [{"sku": "identity_check:1000", "quantity": 1}]})["packages"][0]
+    at.get(f"{path}/packages/{other['package_id']}/refund-quote")
+    for page in ("orders", f"orders/{refund}", "refunds", f"refunds/{refund}", "packages", "usage"):
+        assert at.get(f"{path}/{page}").status == 200
 
 
 @pytest.fixture(scope="module")

@@ -32,12 +32,34 @@ ROUTES: dict[str, set[str] | None] = {
     f"POST {ACCOUNT}/service/rejection": ADMIN,
     f"POST {ACCOUNT}/top-ups": ADMIN,
     f"PUT {ACCOUNT}/violation": ADMIN,
+    f"POST {ACCOUNT}/eid-merchants": WRITE,
+    f"POST {ACCOUNT}/adjustments": ADMIN,
+    f"POST {ACCOUNT}/vouchers": ADMIN,
+    f"GET {ACCOUNT}/vouchers": READ,
+    f"PUT {ACCOUNT}/discounts/{{tag}}": ADMIN,
+    f"PUT {ACCOUNT}/contract-prices/{{tag}}": ADMIN,
+    f"POST {ACCOUNT}/orders": WRITE,
+    f"GET {ACCOUNT}/orders": READ,
+    f"GET {ACCOUNT}/orders/{{order_id}}": READ,
+    f"POST {ACCOUNT}/packages": ADMIN,
+    f"GET {ACCOUNT}/packages": READ,
+    f"GET {ACCOUNT}/packages/{{package_id}}/usage": READ,
+    f"GET {ACCOUNT}/packages/{{package_id}}/refund-quote": READ,
+    f"POST {ACCOUNT}/packages/{{package_id}}/refund": WRITE,
+    f"PUT {ACCOUNT}/packages/{{package_id}}/refund-block": ADMIN,
+    f"GET {ACCOUNT}/refunds": READ,
+    f"GET {ACCOUNT}/refunds/{{refund_id}}": READ,
+    f"GET {ACCOUNT}/entitlements/{{tag}}": READ | {"usage:write"},
     f"GET {ACCOUNT}/journal": READ,
     f"GET {ACCOUNT}/usage": READ,
     f"GET {ACCOUNT}/bills/resources": READ,
     f"GET {ACCOUNT}/bills/details": READ,
     f"GET {ACCOUNT}/bills/preview": READ,
     "GET /v1/catalog": ANY,
+    "PUT /v1/prices/{tag}": ADMIN,
+    "GET /v1/activities": ANY,
+    "PUT /v1/activities/{activity_id}": ADMIN,
+    "POST /v1/quotes": READ,
     "GET /healthz": None,
     "GET /v1/openapi.json": None,
 }
@@ -106,12 +128,13 @@ def test_layer_has_every_service_that_policies_allow() -> None:
 
 
 def test_schedules_are_those_of_the_decisions() -> None:
-    """D3: settlement starts at 08:00 and is checked at 12:00, civil time, and a sandbox stack runs none by itself."""
+    """D3: settlement starts at 08:00 and is checked at 12:00; timers are swept; a sandbox stack runs none by itself."""
     schedules = resources("AWS::Scheduler::Schedule").values()
     assert {schedule["ScheduleExpression"] for schedule in schedules} == {
         "cron(0 8 * * ? *)",
         "cron(0 10 * * ? *)",
         "cron(0 12 * * ? *)",
+        "rate(1 minute)",
     }
     for schedule in schedules:
         assert schedule["State"] == {"Fn::If": ["IsSandbox", "DISABLED", "ENABLED"]}

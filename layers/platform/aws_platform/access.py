@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from aws_platform import problems
-from aws_platform.accounts import read_account
+from aws_platform.accounts import read_account_with
 from aws_platform.keys import is_account_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from aws_platform.reading import Item
     from rating.account import Account
 
 ADMIN = "billing:admin"
@@ -31,6 +32,7 @@ class Access(Enum):
     CUSTOMER_WRITE = frozenset({WRITE, ADMIN})
     OPERATOR = frozenset({ADMIN})
     METERING = frozenset({PRODUCER})
+    ENTITLEMENT = frozenset({READ, ADMIN, PRODUCER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +69,29 @@ def check_scope(event: Mapping[str, Any], access: Access) -> Principal | None:
     return principal
 
 
-def check_account(principal: Principal, account_id: str, dynamodb: DynamoDBClient, table: str) -> Account:
-    """The account that the caller may act on: the only check of whose account it is.
+def check_account(
+    principal: Principal,
+    account_id: str,
+    dynamodb: DynamoDBClient,
+    table: str,
+    *,
+    access: Access = Access.CUSTOMER_READ,
+    also: Sequence[str] = (),
+) -> tuple[Account, dict[str, Item]]:
+    """The account that the caller may act on, and its items with the sort keys `also`.
 
-    A customer sees its own account and no difference between another's and none at all: Problem 403 either way. Only
-    the operator hears 404 `account_not_found`.
+    The only check of whose account it is. A customer sees its own account and no difference between another's and none
+    at all: Problem 403 either way. Only the operator hears 404 `account_not_found`. The producer may ask about any
+    account where the route is open to it.
     """
-    if not principal.is_operator and principal.account_id != account_id:
+    any_account = principal.is_operator or (PRODUCER in access.value and PRODUCER in principal.scopes)
+    if not any_account and principal.account_id != account_id:
         raise problems.forbidden()
+    account: Account | None = None
+    items: dict[str, Item] = {}
     # What is no id is not asked for: it may be more than a key can hold.
-    account = read_account(dynamodb, table, account_id) if is_account_id(account_id) else None
+    if is_account_id(account_id):
+        account, items = read_account_with(dynamodb, table, account_id, also)
     if account is None:
         raise problems.not_found("account") if principal.is_operator else problems.forbidden()
-    return account
+    return account, items

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from aws_platform import keys
-from rating.account import Account, Application, Contact, Stage, Violation
+from aws_platform.reading import Item, in_partition
+from rating.account import Account, Application, Contact, Merchant, Stage, Violation
 from rating.funds import Funds
 from rating.history import Interval, Switch
 
@@ -22,6 +23,17 @@ def read_account(dynamodb: DynamoDBClient, table: str, account_id: str) -> Accou
     key = {"pk": {"S": keys.ledger(account_id)}, "sk": {"S": keys.ACCOUNT}}
     answer = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)
     return account_from_item(answer["Item"]) if "Item" in answer else None
+
+
+def read_account_with(
+    dynamodb: DynamoDBClient, table: str, account_id: str, sort_keys: Sequence[str]
+) -> tuple[Account | None, dict[str, Item]]:
+    """The account and more of its items, by sort key, in one call; they need not be of the same moment."""
+    if not sort_keys:
+        return read_account(dynamodb, table, account_id), {}
+    items = in_partition(dynamodb, table, keys.ledger(account_id), [keys.ACCOUNT, *sort_keys])
+    found = items.pop(keys.ACCOUNT, None)
+    return (account_from_item(found) if found else None), items
 
 
 def account_put(table: str, before: Account | None, after: Account) -> dict[str, Any]:
@@ -60,6 +72,7 @@ def account_to_item(account: Account) -> dict[str, Any]:
         },
         "rejection_reason": account.rejection_reason,
         "opened_at": _text(account.opened_at),
+        "moved_here": account.moved_here,
         "postpaid": {
             "initial": account.postpaid.initial,
             "flips": [_text(flip) for flip in account.postpaid.flips],
@@ -72,6 +85,8 @@ def account_to_item(account: Account) -> dict[str, Any]:
         "arrears_since": _text(account.arrears_since),
         "settled_through": account.settled_through and account.settled_through.isoformat(),
         "last_bill": account.last_bill,
+        "merchants": [[merchant.merchant_id, _text(merchant.granted_at)] for merchant in account.merchants],
+        "parts": dict(account.parts),
         "moved_at": _text(account.moved_at),
     }
     return {
@@ -97,6 +112,7 @@ def account_from_item(item: Mapping[str, Any]) -> Account:
         application=application and Application(**application),
         rejection_reason=body["rejection_reason"],
         opened_at=_instant(body["opened_at"]),
+        moved_here=body["moved_here"],
         postpaid=Switch(body["postpaid"]["initial"], tuple(map(datetime.fromisoformat, body["postpaid"]["flips"]))),
         violation=violation and Violation(datetime.fromisoformat(violation["since"]), violation["reason"]),
         stops=tuple(Interval(datetime.fromisoformat(start), _instant(end)) for start, end in body["stops"]),
@@ -105,6 +121,8 @@ def account_from_item(item: Mapping[str, Any]) -> Account:
         arrears_since=_instant(body["arrears_since"]),
         settled_through=body["settled_through"] and date.fromisoformat(body["settled_through"]),
         last_bill=body["last_bill"],
+        merchants=tuple(Merchant(one, datetime.fromisoformat(granted)) for one, granted in body["merchants"]),
+        parts=body["parts"],
         moved_at=_instant(body["moved_at"]),
         version=int(item["version"]["N"]),
     )

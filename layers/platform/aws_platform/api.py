@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.logging import Logger
 from pydantic import BaseModel, ConfigDict
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 
+    from aws_platform.reading import Item
     from rating.account import Account
+
+type Reads = Callable[[Mapping[str, Any]], Sequence[str]]
+"""The sort keys that a request wants read with its account."""
 
 JSON = "application/json"
 MAX_BODY_BYTES = 256 * 1024
@@ -72,6 +77,10 @@ class Call:
     now: datetime
     settings: Settings
     checked_account: Account | None = None
+    items: Mapping[str, Item] = field(default_factory=dict)
+    """What the route asked to be read with the account, by sort key."""
+    asked: Sequence[str] = ()
+    """The sort keys that it asked for, whether there is an item or not."""
 
     @property
     def account(self) -> Account:
@@ -94,9 +103,13 @@ class Api:
         """No I/O: clients and settings are made when the first request comes."""
         self.resolver = APIGatewayHttpResolver(enable_validation=True)
         self.access: dict[str, Access] = {}
+        self._reads: dict[str, Reads] = {}
+        self._guards: dict[str, Callable[[Call], None]] = {}
         self._call: Call | None = None
         self.resolver.exception_handler(RequestValidationError)(_invalid)
         self.resolver.exception_handler(Problem)(_refused)
+        self.resolver.exception_handler(NotFoundError)(_no_route)
+        self.resolver.not_found(_unmatched)
 
     @property
     def call(self) -> Call:
@@ -106,7 +119,7 @@ class Api:
             raise LookupError(msg)
         return self._call
 
-    def route(
+    def route(  # noqa: PLR0913 - all that a route can say
         self,
         method: str,
         path: str,
@@ -115,8 +128,14 @@ class Api:
         success: tuple[int, str, type[BaseModel] | None],
         tags: list[str],
         refusals: Mapping[int, str] | None = None,
+        reads: Reads | None = None,
+        guard: Callable[[Call], None] | None = None,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-        """Register a handler. `success` is (status, description, model of the answer), for the OpenAPI document."""
+        """Register a handler. `success` is (status, description, model of the answer), for the OpenAPI document.
+
+        `reads` names items of the account that are read together with it. `guard` raises Problem 403 where the
+        account's state closes the route, or 404 for what is not there; that comes before the body is looked at.
+        """
         status, description, model = success
         content: Any = {JSON: {"model": model}} if model is not None else {JSON: {"schema": {"type": "object"}}}
         responses: dict[int, OpenAPIResponse] = {status: {"description": description, "content": content}}
@@ -143,6 +162,10 @@ class Api:
                 tags=tags,
             )(respond)
             self.access[f"{method} {path}"] = access
+            if reads is not None:
+                self._reads[f"{method} {path}"] = reads
+            if guard is not None:
+                self._guards[f"{method} {path}"] = guard
             return handler
 
         return register
@@ -162,17 +185,26 @@ class Api:
         return answered
 
     def _admit(self, event: Mapping[str, Any]) -> Call:
-        access = self.access.get(str(event.get("routeKey")))
+        route = str(event.get("routeKey"))
+        access = self.access.get(route)
         if access is None:
             raise problems.not_found("route")
         principal = check_scope(event, access)
         settings = Settings.from_environment()
         dynamodb = clients.dynamodb()
         account_id = (event.get("pathParameters") or {}).get("account_id")
-        account = None
+        account: Account | None = None
+        items: Mapping[str, Item] = {}
+        also: Sequence[str] = ()
         if principal is not None and account_id is not None:
-            account = check_account(principal, account_id, dynamodb, settings.ledger_table)
-        return Call(event, principal, clock.now(settings, dynamodb), settings, account)
+            also = tuple(self._reads[route](event)) if route in self._reads else ()
+            account, items = check_account(
+                principal, account_id, dynamodb, settings.ledger_table, access=access, also=also
+            )
+        call = Call(event, principal, clock.now(settings, dynamodb), settings, account, items, also)
+        if route in self._guards:
+            self._guards[route](call)
+        return call
 
 
 def _checked_body(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,7 +233,17 @@ def _invalid(error: RequestValidationError) -> Response[str]:
     return _refused(problems.invalid_request(*found))
 
 
+def _no_route(_: NotFoundError) -> Response[str]:
+    """A path with characters that the resolver takes for none, as control characters."""
+    return _refused(problems.not_found("route"))
+
+
 def _refused(problem: Problem) -> Response[str]:
     response = problem.response()
     headers: Any = response["headers"]
     return Response(problem.status, problems.PROBLEM_JSON, problem.body(), headers=headers)
+
+
+def _unmatched(_: Exception) -> Response[str]:
+    """The gateway has found the route, but an id in the path has characters that the resolver takes for no id."""
+    return _refused(problems.not_found("route"))

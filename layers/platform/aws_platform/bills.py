@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from aws_platform import keys
-from aws_platform.ledger import query_all
-from rating.bill import Bill, BilledCharge, BilledLine, CountedSegment, TransactionType
+from aws_platform.ledger import OutdatedError, query_all
+from rating.allocation import Source
+from rating.bill import Bill, BilledCharge, BilledLine, CountedSegment, Deduction, Resource, TransactionType
 from rating.billing import Line, Quantities
 from rating.civil import first_day, last_day, month_of, next_month, rfc3339
 from rating.funds import Fund
@@ -18,6 +19,8 @@ from rating.pricing import AppliedPrice
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from rating.account import Account
 
 USAGE_INDEX = "ByUsage"
 
@@ -90,6 +93,22 @@ def _bills(
         yield bill_from_text(item["bill"]["S"])
 
 
+def as_of(account: Account, found: Iterable[Bill], prefix: str) -> list[Bill]:
+    """The bills of a usage day or month, if they are those that this version of the account knows.
+
+    `prefix` is what the ids of its settlements begin with. Raises OutdatedError for a bill that is newer than the
+    account, and where the account's last one is not visible yet: read again.
+    """
+    known = list(found)
+    if any(bill.counted and int(bill.bill_id.rpartition("-")[2]) > account.version for bill in known):
+        raise OutdatedError
+    own = account.last_bill is not None and account.last_bill.startswith(prefix)
+    if own and account.last_bill not in {bill.bill_id for bill in known}:
+        # The items of one transaction become visible one by one: the account was there a moment before its bill.
+        raise OutdatedError
+    return known
+
+
 def bill_to_item(account_id: str, bill: Bill) -> dict[str, Any]:
     """As stored."""
     charged_at = rfc3339(bill.charged_at)
@@ -111,8 +130,12 @@ def bill_to_text(bill: Bill) -> str:
         "month": bill.charge_month,
         "days": [bill.first_day.isoformat(), bill.last_day.isoformat()],
         "charges": [_charge_document(charge) for charge in bill.charges],
-        "counted": [[rfc3339(segment.start), rfc3339(segment.end), dict(segment.calls)] for segment in bill.counted],
+        "counted": [_segment_document(segment) for segment in bill.counted],
         "precision": str(bill.precision_difference),
+        "order": bill.order_id,
+        "voucher": bill.voucher_id,
+        "reason": bill.reason,
+        "corrects": bill.corrects,
     }
     return json.dumps(document, separators=(",", ":"))
 
@@ -129,11 +152,12 @@ def bill_from_text(text: str) -> Bill:
         first_day=date.fromisoformat(first),
         last_day=date.fromisoformat(last),
         charges=tuple(_charge(charge) for charge in document["charges"]),
-        counted=tuple(
-            CountedSegment(datetime.fromisoformat(start), datetime.fromisoformat(end), calls)
-            for start, end, calls in document["counted"]
-        ),
+        counted=tuple(_segment(segment) for segment in document["counted"]),
         precision_difference=Decimal(document["precision"]),
+        order_id=document["order"],
+        voucher_id=document["voucher"],
+        reason=document["reason"],
+        corrects=document["corrects"],
     )
 
 
@@ -157,7 +181,35 @@ def _charge_document(charge: BilledCharge) -> dict[str, Any]:
         "amount": str(charge.amount),
         "payment": _payment_document(charge.payment),
         "lines": [_line_document(line) for line in charge.lines],
+        "resource": charge.resource
+        and [
+            charge.resource.resource_id,
+            charge.resource.calls,
+            rfc3339(charge.resource.starts_at),
+            rfc3339(charge.resource.ends_at),
+        ],
     }
+
+
+def _segment_document(segment: CountedSegment) -> list[Any]:
+    return [
+        rfc3339(segment.start),
+        rfc3339(segment.end),
+        dict(segment.calls),
+        [[one.package_id, one.tag, one.source.value, one.calls] for one in segment.deductions],
+        segment.postpaid,
+    ]
+
+
+def _segment(document: list[Any]) -> CountedSegment:
+    start, end, calls, deductions, postpaid = document
+    return CountedSegment(
+        datetime.fromisoformat(start),
+        datetime.fromisoformat(end),
+        calls,
+        tuple(Deduction(package_id, tag, Source(source), given) for package_id, tag, source, given in deductions),
+        postpaid,
+    )
 
 
 def _line_document(billed: BilledLine) -> list[Any]:
@@ -182,13 +234,18 @@ def _payment_document(payment: Mapping[Fund, Decimal]) -> dict[str, str]:
 
 
 def _charge(document: Mapping[str, Any]) -> BilledCharge:
-    tag = document["tag"]
+    tag, resource = document["tag"], document["resource"]
     return BilledCharge(
         tag,
         Decimal(document["amount"]),
         _payment(document["payment"]),
         tuple(_line(tag, line) for line in document["lines"]),
+        resource and _resource(*resource),
     )
+
+
+def _resource(resource_id: str, calls: int, starts_at: str, ends_at: str) -> Resource:
+    return Resource(resource_id, calls, datetime.fromisoformat(starts_at), datetime.fromisoformat(ends_at))
 
 
 def _line(tag: str, document: list[Any]) -> BilledLine:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_platform import failures, keys, records
 from aws_platform.accounts import account_from_item
+from aws_platform.reading import batch_get
 from rating.account import Cycle, Stage
 from rating.schedule import late_run_day
 
@@ -25,7 +26,6 @@ RESULT_CODE_BOUND = 1000
 NAME_BYTES = 150_000
 """Bytes of all sub-accounts, and of all result codes, that one account's dictionary has room for: with both full it
 stays below the 400 KB of an item. A name without room is counted under `OTHER` like one beyond the bound."""
-_BATCH_GET_KEYS = 100
 _REMEMBERED_ACCOUNTS = 20_000
 
 
@@ -107,7 +107,7 @@ class Directory:
     def _read(self, account_ids: Collection[str]) -> dict[str, Metered]:
         wanted = [(self._ledger, keys.ledger(one), keys.ACCOUNT) for one in account_ids]
         wanted += [(self._usage, keys.usage_account(one), keys.DICTIONARY) for one in account_ids]
-        items = self._batch_get(wanted)
+        items = batch_get(self._reads, wanted)
         found: dict[str, Metered] = {}
         for account_id in account_ids:
             item = items.get((keys.ledger(account_id), keys.ACCOUNT))
@@ -193,25 +193,6 @@ class Directory:
                 return
         msg = "the day item could not be put"
         raise failures.TryAgainError(msg)
-
-    def _batch_get(self, wanted: list[tuple[str, str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
-        items: dict[tuple[str, str], dict[str, Any]] = {}
-        for start in range(0, len(wanted), _BATCH_GET_KEYS):
-            request: dict[str, Any] = {}
-            for table, pk, sk in wanted[start : start + _BATCH_GET_KEYS]:
-                entry = request.setdefault(table, {"Keys": [], "ConsistentRead": True})
-                entry["Keys"].append({"pk": {"S": pk}, "sk": {"S": sk}})
-            for _ in failures.attempts():
-                answer = self._reads.batch_get_item(RequestItems=request)
-                for found in answer["Responses"].values():
-                    items.update({(item["pk"]["S"], item["sk"]["S"]): item for item in found})
-                request = dict(answer.get("UnprocessedKeys") or {})
-                if not request:
-                    break
-            else:
-                msg = "reads are throttled"
-                raise failures.TryAgainError(msg)
-        return items
 
 
 def read_names(dynamodb: DynamoDBClient, table: str, account_id: str) -> Names:

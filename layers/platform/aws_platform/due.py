@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aws_platform import keys
 from aws_platform.accounts import account_from_item
 from aws_platform.ledger import query_all
+from aws_platform.snapshot import Snapshot, is_part, snapshot_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -49,16 +50,25 @@ class DueMonth:
 class Due:
     """An account and all that is due of it, days ascending."""
 
-    account: Account
+    snapshot: Snapshot
     days: list[DueDay] = field(default_factory=list)
     months: list[DueMonth] = field(default_factory=list)
+
+    @property
+    def account(self) -> Account:
+        """Whose it is."""
+        return self.snapshot.account
 
 
 def read_due(
     dynamodb: DynamoDBClient, usage_table: str, ledger_table: str, account_id: str, run_day: date
 ) -> Due | None:
-    """What the run of `run_day` and the runs before it have to settle; None for an account that does not exist."""
+    """What the run of `run_day` and the runs before it have to settle; None for an account that does not exist.
+
+    Raises OutdatedError where the account and its parts were not seen at one moment.
+    """
     account: Account | None = None
+    parts: list[Mapping[str, Any]] = []
     months: list[DueMonth] = []
     for item in query_all(
         dynamodb,
@@ -71,16 +81,20 @@ def read_due(
         },
         ConsistentRead=True,
     ):
-        if item["sk"]["S"] == keys.ACCOUNT:
+        sort_key = item["sk"]["S"]
+        if sort_key == keys.ACCOUNT:
             account = account_from_item(item)
-        elif item["sk"]["S"].startswith(keys.MONTH_PREFIX) and _is_due(item, run_day):
+        elif is_part(sort_key):
+            parts.append(item)
+        elif sort_key.startswith(keys.MONTH_PREFIX) and _is_due(item, run_day):
             months.append(_due_month(item))
     if account is None:
         return None
-    return Due(account, _due_days(dynamodb, usage_table, account, run_day), months)
+    return Due(snapshot_of(account, parts), due_days(dynamodb, usage_table, account, run_day), months)
 
 
-def _due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: date) -> list[DueDay]:
+def due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: date) -> list[DueDay]:
+    """The usage days that the run of `run_day` and the runs before it have to look at, ascending."""
     first = account.settled_through and account.settled_through - _LOOK_BACK
     days: dict[date, DueDay] = {}
     for item in query_all(

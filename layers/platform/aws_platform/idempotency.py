@@ -7,20 +7,30 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Header
 
 from aws_platform import clients, failures, keys, problems
-from aws_platform.accounts import read_account
+from aws_platform.accounts import read_account_with
 from aws_platform.api import Answer, Call
 from aws_platform.edge import strict_json
 from aws_platform.ledger import OutdatedError, transact
 from aws_platform.problems import FieldError, Problem
+from aws_platform.reading import Item, in_partition
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
     from rating.account import Account
 
 _MAX_KEY_CHARACTERS = 255
 _HEADER = "idempotency-key"
+Key = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description="1 to 255 characters; the request takes effect once per key"),
+]
+"""The header, for the OpenAPI document; `once` reads and checks it."""
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
@@ -32,48 +42,55 @@ class Effect:
     answer: Answer
 
 
-def once(call: Call, effect: Callable[[Account], Effect]) -> Answer:
+def record_key(event: Mapping[str, Any]) -> str:
+    """Sort key of the record of a request with a key. Raises Problem 400 `idempotency_key_missing`."""
+    digest = hashlib.sha256(_key(event).encode()).hexdigest()
+    return keys.idempotency(str(event["routeKey"]), digest)
+
+
+def record_keys(event: Mapping[str, Any]) -> list[str]:
+    """The record's sort key, to be read with the account; none where the request will be refused for its key."""
+    try:
+        return [record_key(event)]
+    except Problem:
+        return []
+
+
+def once(
+    call: Call,
+    effect: Callable[[Account, Mapping[str, Item]], Effect],
+    reads: Sequence[str] = (),
+) -> Answer:
     """Do the effect once per account, route and key.
 
-    `effect` is computed from the account as it is, anew each time somebody else was faster; it raises Problem to
-    refuse, and nothing is kept then. Raises Problem 400 `idempotency_key_missing`, 422 `idempotency_key_reused`, 409
-    `request_in_progress`, or TryAgainError.
+    `effect` is computed from the account as it is and its items with the sort keys `reads`, anew each time somebody
+    else was faster; it raises Problem to refuse, and nothing is kept then, or OutdatedError where what it was given is
+    not of one moment. What the route has read with the account is not read again. Raises Problem 400
+    `idempotency_key_missing`, 422 `idempotency_key_reused`, 409 `request_in_progress`, or TryAgainError.
     """
-    key = _key(call.event)
-    route = str(call.event["routeKey"])
-    record_key = {
-        "pk": {"S": keys.ledger(call.account.account_id)},
-        "sk": {"S": keys.idempotency(route, hashlib.sha256(key.encode()).hexdigest())},
-    }
+    own = record_key(call.event)
     body = hashlib.sha256(_canonical(call.event)).hexdigest()
     dynamodb, table = clients.dynamodb(), call.settings.ledger_table
+    wanted = list(dict.fromkeys([own, *reads]))
     account: Account | None = call.account
+    items: Mapping[str, Item] = call.items
     in_flight = False
     for attempt in failures.attempts():
-        kept = dynamodb.get_item(TableName=table, Key=record_key, ConsistentRead=True).get("Item")
-        if kept is not None:
-            return _replay(kept, body)
         if attempt:
-            account = read_account(dynamodb, table, call.account.account_id)
+            account, items = read_account_with(dynamodb, table, call.account.account_id, wanted)
+        elif not set(wanted) <= set(call.asked):
+            items = {**items, **in_partition(dynamodb, table, keys.ledger(call.account.account_id), wanted)}
+        if own in items:
+            return _replay(items[own], body)
         if account is None:
             raise problems.not_found("account")
-        made = effect(account)
-        record = {
-            "Put": {
-                "TableName": table,
-                "Item": {
-                    **record_key,
-                    "body": {"S": body},
-                    "status": {"N": str(made.answer.status)},
-                    "text": {"S": made.answer.text},
-                },
-                "ConditionExpression": "attribute_not_exists(pk)",
-            }
-        }
         try:
-            transact(dynamodb, [record, *made.items])
+            made = effect(account, items)
+            transact(dynamodb, [_record(table, call.account, own, body, made.answer), *made.items])
         except OutdatedError:
             continue
+        except Problem as refusal:
+            return _replay_or_raise(dynamodb, table, account, own, body, refusal)
         except failures.TryAgainError as error:
             in_flight = failures.cancellation_codes(error.__cause__ or error)[:1] == ["TransactionConflict"]
             continue
@@ -81,6 +98,37 @@ def once(call: Call, effect: Callable[[Account], Effect]) -> Answer:
     if in_flight:
         raise problems.conflict("request_in_progress", "a request with this key is being worked on")
     raise failures.TryAgainError
+
+
+def _replay_or_raise(
+    dynamodb: DynamoDBClient, table: str, account: Account, own: str, body: str, refusal: Problem
+) -> Answer:
+    """Raises the refusal, unless this very request has succeeded meanwhile.
+
+    What forbids it may be its own effect, of which the other try's record was not visible yet.
+    """
+    kept = in_partition(dynamodb, table, keys.ledger(account.account_id), [own])
+    if own in kept:
+        return _replay(kept[own], body)
+    raise refusal
+
+
+def _record(table: str, account: Account, sort_key: str, body: str, answer: Answer) -> dict[str, Any]:
+    """The transaction item that keeps the answer; it fails where there is one."""
+    item = {
+        "pk": {"S": keys.ledger(account.account_id)},
+        "sk": {"S": sort_key},
+        "body": {"S": body},
+        "status": {"N": str(answer.status)},
+        "text": {"S": answer.text},
+    }
+    return {
+        "Put": {
+            "TableName": table,
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+    }
 
 
 def _key(event: Mapping[str, Any]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from datetime import date
+from datetime import date, datetime
+
+from rating.civil import rfc3339
 
 ACCOUNT_ID_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 _ACCOUNT_ID = re.compile(ACCOUNT_ID_PATTERN.strip("^$"))
@@ -32,6 +34,16 @@ def all_shards(shards: int = SHARDS) -> list[str]:
 def due_sort_key(due_on: date, account_id: str, item: str) -> str:
     """Sorts a due-index by the day whose 08:00 run should take the entry, then by account."""
     return f"{due_on.isoformat()}#{account_id}#{item}"
+
+
+def timer(account_id: str, due_at: datetime, item: str, shards: int = SHARDS) -> tuple[str, str]:
+    """Place in the due-index of something that is done at an instant, apart from what the runs do."""
+    return f"timer#{zlib.crc32(account_id.encode()) % shards}", f"{rfc3339(due_at)}#{account_id}#{item}"
+
+
+def all_timer_shards(shards: int = SHARDS) -> list[str]:
+    """Every partition of the due-index that timers are in."""
+    return [f"timer#{number}" for number in range(shards)]
 
 
 # Usage table: buckets under the day they belong to; day items, late marks and the dictionary under the account.
@@ -62,15 +74,52 @@ def late_mark(day: date) -> str:
     return f"{LATE_PREFIX}{day.isoformat()}"
 
 
+# Live table: the windows of an account in the order of time, and after them the digest of its days.
+
+DIGEST = "~digest"
+
+
+def windows(account_id: str) -> str:
+    """Partition of an account's windows and of their digest."""
+    return f"{account_id}#windows"
+
+
+def window(day: date, minute: int) -> str:
+    """Sort key of a window: the day and its minute."""
+    hour, rest = divmod(minute, 60)
+    return f"{day:%Y%m%d}{hour:02d}{rest:02d}"
+
+
+def place_of_window(sort_key: str) -> tuple[date, int]:
+    """The day and the minute that a window's sort key names."""
+    year, month, day, hour, rest = sort_key[:4], sort_key[4:6], sort_key[6:8], sort_key[8:10], sort_key[10:]
+    return date(int(year), int(month), int(day)), int(hour) * 60 + int(rest)
+
+
 # Ledger table: everything of an account in one partition.
 
 ACCOUNT = "0#account"
+WALLET_PREFIX = "1#wallet#"
+TERMS = "1#terms"
+VOUCHER_PREFIX = "1#voucher#"
+"""Vouchers with something left; the others are under `SPENT_VOUCHER_PREFIX`."""
+LAST_PART = "1#~"
+"""After the account and all its parts."""
 MONTH_PREFIX = "2#month#"
+ORDER_PREFIX = "O#"
+GRANT_PREFIX = "G#"
+REFUND_PREFIX = "R#"
+SPENT_VOUCHER_PREFIX = "V#"
 
 
 def ledger(account_id: str) -> str:
     """Partition of an account's money, bills and idempotency records."""
     return f"A#{account_id}"
+
+
+def wallet(tag: str) -> str:
+    """Sort key of the packages of a tag."""
+    return f"{WALLET_PREFIX}{tag}"
 
 
 def month_item(month: str) -> str:
@@ -96,3 +145,10 @@ def journal(occurred_at: str, sequence: int) -> str:
 def idempotency(route: str, digest: str) -> str:
     """Sort key of the record of a request that succeeded."""
     return f"I#{route}#{digest}"
+
+
+# Ledger table, for all accounts: what the operator has set beside the catalog's own data.
+
+CATALOG = "G#catalog"
+PRICES = "prices"
+ACTIVITIES = "activities"

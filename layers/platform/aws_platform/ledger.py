@@ -7,7 +7,7 @@ reads again and computes again. Journal pages are written in the same transactio
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -31,6 +31,19 @@ MAX_TRANSACTION_ITEMS = 40
 
 class OutdatedError(Exception):
     """Somebody else changed what the transaction was based on: read again and try again."""
+
+
+def up_to_date[T](read: Callable[[], T]) -> T:
+    """What `read` makes of items that must be of one moment, read anew while somebody is changing them.
+
+    Raises TryAgainError where that goes on for too long.
+    """
+    for _ in failures.attempts():
+        try:
+            return read()
+        except OutdatedError:
+            continue
+    raise failures.TryAgainError
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 A window holds one minute of an account: how many records of each bucket it has taken, and the calls by dimensions.
 Buckets only grow, so taking a version means adding the records after those already taken: repeats, other orders and
-other batches of the stream lead to the same window. Days that a run has counted have one item with the whole day.
+other batches of the stream lead to the same window. What the windows come to by day and tag is known without reading
+them all (see `live_days`). Days that a run has counted have one item with the whole day.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws_platform import failures, keys, records
+from aws_platform import failures, keys, live_days, records
 from aws_platform.ledger import query_all
+from rating.catalog import load
 from rating.civil import end_of
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class Window:
     """Records taken, by (slot of the minute, source, generation)."""
     totals: Counter[int] = field(default_factory=Counter)
     """Calls by packed dimensions."""
+    earlier: live_days.TagCalls = field(default_factory=dict)
+    """What it carries of the earlier windows of its day."""
 
     @property
     def calls(self) -> int:
@@ -56,66 +61,72 @@ class Window:
             self.taken[key] = number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class WindowKey:
     """Which minute of which account and day."""
 
-    partition: str
+    account_id: str
+    day: date
     minute: int
 
 
 def window_of(partition: str, sort_key: str) -> WindowKey:
     """The window that a bucket of the usage table belongs to."""
-    return WindowKey(partition, records.slot_of_key(sort_key) // WINDOW_SLOTS)
+    account_id, _, digits = partition.rpartition("#")
+    day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    return WindowKey(account_id, day, records.slot_of_key(sort_key) // WINDOW_SLOTS)
 
 
 def add_to_window(
-    dynamodb: DynamoDBClient, table: str, key: WindowKey, buckets: Mapping[str, bytes], expires_at: int | None
+    dynamodb: DynamoDBClient, table: str, key: WindowKey, buckets: Mapping[str, bytes], *, sandbox: bool
 ) -> None:
-    """Bring a window up to date with versions of its buckets, by sort key.
+    """Bring a window up to date with versions of its buckets, by sort key, and after it the totals of its day.
 
+    The least that it takes is a read, the write of the window, and a look at what others wrote meanwhile.
     Raises TryAgainError when others contend for too long.
     """
-    item_key = {"pk": {"S": key.partition}, "sk": {"S": f"{key.minute:04d}"}}
+    expires_at = partial(expiry, sandbox=sandbox)
+    days = live_days.AccountDays(dynamodb, table, key.account_id, expires_at)
     for _ in failures.attempts():
-        stored = dynamodb.get_item(TableName=table, Key=item_key, ConsistentRead=True).get("Item")
-        window = _window_from_item(stored) if stored else Window()
+        items = days.down_from(key.day, key.minute)
+        parts = [live_days.part_of(item) for item in items]
+        stored = items[0] if parts and (parts[0].day, parts[0].minute) == (key.day, key.minute) else None
+        if stored:
+            window = _window_from_item(stored)
+        else:
+            window = Window(earlier=live_days.earlier_of(key.day, key.minute, parts))
         before = window.calls
         for sort_key, content in buckets.items():
             window.take(sort_key, content)
-        if window.calls == before:
-            return
-        put: dict[str, Any] = {
-            "TableName": table,
-            "Item": {**item_key, **_window_to_item(window, expires_at)},
-        }
-        if stored:
-            put["ConditionExpression"] = "calls = :seen"
-            put["ExpressionAttributeValues"] = {":seen": {"N": str(before)}}
-        else:
-            put["ConditionExpression"] = "attribute_not_exists(pk)"
-        try:
-            dynamodb.put_item(**put)
-        except Exception as error:
-            if not failures.is_retriable(error):
-                raise
-        else:
-            return
-    msg = "too many writers for one window"
-    raise failures.TryAgainError(msg)
+        if window.calls > before:
+            if not stored:
+                days.prepare(key.day, parts)
+            item = {
+                "pk": {"S": keys.windows(key.account_id)},
+                "sk": {"S": keys.window(key.day, key.minute)},
+                **_window_to_item(window, expires_at(key.day)),
+            }
+            if not days.put(item, seen=stored):
+                continue
+        days.look(key.day, key.minute, parts if stored else None)
+        return
+    raise failures.TryAgainError("too many writers for one window")
+
+
+def totals_by_day(
+    dynamodb: DynamoDBClient, table: str, account_id: str, *, consistent: bool = True
+) -> dict[date, dict[int, int]]:
+    """Chargeable calls by tag number of every day of the last 70 that has windows: one query, about one read unit.
+
+    Where they need not be ``consistent`` half of that; they may then be a second older.
+    """
+    return live_days.totals_by_day(dynamodb, table, account_id, consistent=consistent)
 
 
 def windows_of_day(dynamodb: DynamoDBClient, table: str, account_id: str, day: date) -> Counter[int]:
     """Calls of a day by packed dimensions, as the windows have them."""
     totals: Counter[int] = Counter()
-    for item in query_all(
-        dynamodb,
-        TableName=table,
-        KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues={":pk": {"S": keys.usage_day(account_id, day)}},
-        ProjectionExpression="totals",
-        ConsistentRead=True,
-    ):
+    for item in live_days.query_day(dynamodb, table, account_id, day, ProjectionExpression="totals"):
         totals.update(dict(_unpack_totals(item["totals"]["B"])))
     return totals
 
@@ -190,6 +201,8 @@ def _window_to_item(window: Window, expires_at: int | None) -> dict[str, Any]:
         "calls": {"N": str(window.calls)},
         "taken": {"B": taken},
         "totals": {"B": _pack_totals(window.totals)},
+        "own": {"B": live_days.pack_calls(chargeable_calls(window.totals))},
+        **live_days.earlier_to_item(window.earlier),
     }
     if expires_at is not None:
         item["expires_at"] = {"N": str(expires_at)}
@@ -201,7 +214,18 @@ def _window_from_item(item: Mapping[str, Any]) -> Window:
         (slot, source, generation): number
         for slot, source, generation, number in _TAKEN.iter_unpack(item["taken"]["B"])
     }
-    return Window(taken, Counter(dict(_unpack_totals(item["totals"]["B"]))))
+    totals = Counter(dict(_unpack_totals(item["totals"]["B"])))
+    return Window(taken, totals, live_days.unpack_calls(item["earlier"]["B"]))
+
+
+def chargeable_calls(totals: Mapping[int, int]) -> live_days.TagCalls:
+    """The chargeable ones of calls by packed dimensions, by tag number. Raises UnknownInterface."""
+    by_tag: Counter[int] = Counter()
+    for packed, calls in totals.items():
+        dimensions = records.unpack_dimensions(packed)
+        if dimensions.chargeable:
+            by_tag[load().interface(dimensions.kind).tag_number] += calls
+    return dict(by_tag)
 
 
 def _pack_totals(totals: Mapping[int, int]) -> bytes:

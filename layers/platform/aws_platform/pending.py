@@ -6,30 +6,31 @@ The settlement, the preview and the verification all compute it here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from aws_platform import bills
-from aws_platform.ledger import OutdatedError
 from aws_platform.tasks import Run, in_turn
 from aws_platform.usage_counts import DayCount, count_day
 from rating.account import Cycle
-from rating.allocation import Segment, allocate, segments_of
-from rating.bill import Bill, TransactionType
+from rating.allocation import Allocation, Package, Segment, allocate, segments_of
+from rating.bill import Bill, CountedSegment, TransactionType, counted
 from rating.billing import ResourceCharge, daily_charges, monthly_charges
 from rating.civil import day_of, first_day, last_day, month_of
 from rating.history import covered
-from rating.pricing import Terms, daily_price, monthly_price, price_periods
+from rating.pricing import daily_price, monthly_price, price_periods
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from aws_platform.due import DueDay
     from aws_platform.settings import Settings
+    from aws_platform.snapshot import Snapshot
     from rating.account import Account
     from rating.catalog import Catalog
+    from rating.wallet import Wallet
 
 TRANSACTION_TYPES = {
     Cycle.DAILY: TransactionType.POSTPAY_DAILY,
@@ -55,7 +56,37 @@ class Pending:
     """All calls of each day, billed or not."""
     fresh: Sequence[tuple[Segment, Mapping[str, int]]]
     """Chargeable calls by segment and tag that no bill holds yet."""
+    packages: tuple[Package, ...]
+    """The packages as they were before."""
+    allocation: Allocation
+    """How the fresh calls are covered."""
     charges: tuple[ResourceCharge, ...]
+
+    def counted(self) -> tuple[CountedSegment, ...]:
+        """What the bill keeps of the usage."""
+        return counted(self.fresh, self.allocation.allotments, self.packages)
+
+    def wallets(self, snapshot: Snapshot) -> dict[str, Wallet]:
+        """The wallets of the tags that were used, as they are once the usage is billed."""
+        calls: dict[str, dict[date, int]] = {}
+        for segment, counts in self.fresh:
+            for tag, number in counts.items():
+                days = calls.setdefault(tag, {})
+                days[day_of(segment.start)] = days.get(day_of(segment.start), 0) + number
+        given: dict[str, dict[str, int]] = {}
+        for part in self.allocation.allotments:
+            own = given.setdefault(part.tag, {})
+            for package_id, number in part.deductions:
+                own[package_id] = own.get(package_id, 0) + number
+        return {
+            tag: snapshot.wallets[tag].charged(given.get(tag, {}), days)
+            for tag, days in calls.items()
+            if tag in snapshot.wallets
+        }
+
+    def after(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot once the usage is billed, as far as later usage depends on it."""
+        return replace(snapshot, wallets={**snapshot.wallets, **self.wallets(snapshot)})
 
 
 def together(account: Account, days: Sequence[DueDay]) -> Iterable[Usage]:
@@ -73,24 +104,35 @@ def pending_charges(
     dynamodb: DynamoDBClient,
     settings: Settings,
     catalog: Catalog,
-    account: Account,
+    snapshot: Snapshot,
     usage: Usage,
+    now: datetime,
     *,
     run: Run = in_turn,
 ) -> Pending:
-    """Count the usage, take off what earlier bills hold, allocate and price the rest.
+    """Count the usage, take off what earlier bills hold, allocate and price the rest with what is there `now`.
 
     Raises OutdatedError where not all of the last bill's transaction is visible yet.
     """
-    before = _issued_before(dynamodb, settings, account, usage)
+    account = snapshot.account
+    packages = open_packages(snapshot, now)
+    before = issued_before(dynamodb, settings, account, usage)
     counts: dict[date, DayCount] = {}
     fresh: list[tuple[Segment, Mapping[str, int]]] = []
     for due in usage.days:
-        segments = _segments(account, due.day, before)
+        segments = cut_day(account, due.day, packages, before)
         cuts = [segment.start for segment in segments[1:]]
         counts[due.day] = count_day(dynamodb, settings.usage_table, account.account_id, due.day, cuts, catalog, run)
-        fresh += _not_billed(segments, counts[due.day], before)
-    return Pending(usage, counts, fresh, _charges(catalog, account, fresh, before, usage))
+        fresh += not_billed(segments, counts[due.day].segments, before)
+    allocation = allocate(fresh, packages)
+    charges = _charges(catalog, snapshot, allocation, before, usage)
+    return Pending(usage, counts, fresh, packages, allocation, charges)
+
+
+def open_packages(snapshot: Snapshot, now: datetime) -> tuple[Package, ...]:
+    """All delivered packages of the wallets that were read."""
+    releases = snapshot.account.conditions().releases
+    return tuple(package for wallet in snapshot.wallets.values() for package in wallet.open_packages(now, releases))
 
 
 def bill_prefix(first_day: date) -> str:
@@ -106,8 +148,8 @@ def cycle_of(account: Account) -> Cycle:
     return account.cycle
 
 
-def _issued_before(dynamodb: DynamoDBClient, settings: Settings, account: Account, usage: Usage) -> list[Bill]:
-    """The bills that earlier runs issued for the same day or month, oldest first."""
+def issued_before(dynamodb: DynamoDBClient, settings: Settings, account: Account, usage: Usage) -> list[Bill]:
+    """The bills that earlier runs issued for the same day or month, oldest first. Raises OutdatedError: read again."""
     if account.settled_through is None or account.settled_through < usage.first_day:
         return []
     table = settings.ledger_table
@@ -116,38 +158,29 @@ def _issued_before(dynamodb: DynamoDBClient, settings: Settings, account: Accoun
     else:
         found = bills.bills_of_day(dynamodb, table, account.account_id, usage.first_day)
     before = [bill for bill in found if bill.transaction_type is TRANSACTION_TYPES[cycle_of(account)]]
-    own = account.last_bill is not None and account.last_bill.startswith(bill_prefix(usage.first_day))
-    if own and account.last_bill not in {bill.bill_id for bill in before}:
-        # The items of one transaction become visible one by one: the account was there a moment before its bill.
-        raise OutdatedError
-    return before
+    return bills.as_of(account, before, bill_prefix(usage.first_day))
 
 
 def _charges(
-    catalog: Catalog,
-    account: Account,
-    fresh: Sequence[tuple[Segment, Mapping[str, int]]],
-    before: Sequence[Bill],
-    usage: Usage,
+    catalog: Catalog, snapshot: Snapshot, allocation: Allocation, before: Sequence[Bill], usage: Usage
 ) -> tuple[ResourceCharge, ...]:
-    allotments = allocate(fresh, ()).allotments
-    terms = Terms()
-    if account.cycle is Cycle.DAILY:
-        return daily_charges(allotments, lambda tag, day: daily_price(catalog, terms, tag, day))
+    terms = snapshot.terms
+    if snapshot.account.cycle is Cycle.DAILY:
+        return daily_charges(allocation.allotments, lambda tag, day: daily_price(catalog, terms, tag, day))
     return monthly_charges(
         [line.line for bill in before for charge in bill.charges for line in charge.lines],
-        allotments,
+        allocation.allotments,
         lambda tag, day, calls: monthly_price(catalog, terms, tag, day, calls),
         lambda tag: price_periods(catalog, terms, tag, usage.first_day, usage.last_day),
     )
 
 
-def _segments(account: Account, day: date, before: Sequence[Bill]) -> tuple[Segment, ...]:
+def cut_day(account: Account, day: date, packages: Iterable[Package], before: Sequence[Bill]) -> tuple[Segment, ...]:
     """The day's segments: cut as the first bill of the day cut it, so that what is new is a difference."""
     conditions = account.conditions()
     known = [segment for bill in before for segment in bill.counted if day_of(segment.start) == day]
     if not known:
-        return segments_of(day, (), conditions)
+        return segments_of(day, packages, conditions)
     stretches = sorted({(segment.start, segment.end) for segment in known})
     return tuple(
         Segment(
@@ -160,8 +193,8 @@ def _segments(account: Account, day: date, before: Sequence[Bill]) -> tuple[Segm
     )
 
 
-def _not_billed(
-    segments: Sequence[Segment], count: DayCount, before: Sequence[Bill]
+def not_billed(
+    segments: Sequence[Segment], counts: Sequence[Mapping[str, int]], before: Sequence[Bill]
 ) -> list[tuple[Segment, Mapping[str, int]]]:
     """What was counted and is on no bill yet, by segment.
 
@@ -169,8 +202,8 @@ def _not_billed(
     """
     fresh: list[tuple[Segment, Mapping[str, int]]] = []
     held = {known.start for bill in before for known in bill.counted}
-    for segment, counted in zip(segments, count.segments, strict=True):
-        calls = dict(counted)
+    for segment, counted_calls in zip(segments, counts, strict=True):
+        calls = dict(counted_calls)
         for bill in before:
             for known in bill.counted:
                 if known.start == segment.start:

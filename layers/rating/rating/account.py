@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -70,6 +71,14 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
+class Merchant:
+    """An E证通 merchant id (D13)."""
+
+    merchant_id: str
+    granted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """One main account; sub-accounts have nothing of their own (D2)."""
 
@@ -83,6 +92,8 @@ class Account:
     rejection_reason: str | None = None
     """Why the last application was refused, until the next one."""
     opened_at: datetime | None = None
+    moved_here: bool = False
+    """Whether it was opened before its approval here: such a customer gets no free packages (D13)."""
     postpaid: Switch = field(default_factory=lambda: Switch(initial=True))
     violation: Violation | None = None
     stops: tuple[Interval, ...] = ()
@@ -96,6 +107,11 @@ class Account:
     """The last usage day that a run has settled; None before the first."""
     last_bill: str | None = None
     """The bill that the last run issued: whoever goes on from this account must have seen it."""
+    merchants: tuple[Merchant, ...] = ()
+    """E证通 merchant ids that were granted; the first brought the free package (D13)."""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    """What is kept beside the account (wallets, terms, vouchers), and at which version of the account each last
+    changed. Who goes on from this account must have seen each of them as of that version."""
     moved_at: datetime | None = None
     """The last movement of money; the next one is not booked before it, whatever its machine's clock says."""
     version: int = 0
@@ -117,6 +133,14 @@ class Account:
     def releases_at(self) -> datetime | None:
         """When a stop for arrears releases the service (D23)."""
         return None if self.stops_at is None else self.stops_at + RELEASE_AFTER
+
+    def merchant(self, merchant_id: str) -> Merchant:
+        """The merchant of this id. Raises LookupError where it was not granted."""
+        for merchant in self.merchants:
+            if merchant.merchant_id == merchant_id:
+                return merchant
+        msg = f"{self.account_id} has no such merchant"
+        raise LookupError(msg)
 
     def status(self, now: datetime) -> Status:
         """The status at an instant: computed, so that a late timer changes nothing (D21)."""

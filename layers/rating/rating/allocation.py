@@ -35,6 +35,8 @@ class Package:
     """The last second in which it still serves, that second included (D11)."""
     remaining: int
     """Calls left when allocation starts."""
+    released_at: datetime | None = None
+    """When a release ended it, before its time (D23)."""
 
     @property
     def serves_from(self) -> datetime:
@@ -44,7 +46,8 @@ class Package:
     @property
     def serves_until(self) -> datetime:
         """The first instant that it no longer serves."""
-        return self.ends_at + ONE_SECOND
+        end = self.ends_at + ONE_SECOND
+        return end if self.released_at is None else min(end, self.released_at)
 
     def serves(self, segment: Segment) -> bool:
         """Whether it may be deducted for usage of the segment. Segments are cut wherever this would change."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from rating import money
-from rating.billing import Line, ResourceCharge
+from rating.allocation import Allotment, Package, Segment, Source
+from rating.billing import Line, Quantities, ResourceCharge
 from rating.civil import month_of
 from rating.funds import Fund, share_out
 
@@ -17,9 +18,17 @@ from rating.funds import Fund, share_out
 class TransactionType(StrEnum):
     """What a row of a bill is (facts.md 4.6, by our names)."""
 
+    PREPAY_PURCHASE = "prepay_purchase"
+    PREPAY_REFUND = "prepay_refund"
     POSTPAY_DAILY = "postpay_daily"
     POSTPAY_MONTHLY = "postpay_monthly"
     PRECISION_DIFFERENCE = "precision_difference"
+    ADJUSTMENT = "adjustment"
+
+    @property
+    def prepaid(self) -> bool:
+        """Whether it is about packages."""
+        return self in {TransactionType.PREPAY_PURCHASE, TransactionType.PREPAY_REFUND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +40,28 @@ class BilledLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Resource:
+    """A package as what a charge is for."""
+
+    resource_id: str
+    calls: int
+    starts_at: datetime
+    """00:00 of its delivery day: it serves usage from then on (D10)."""
+    ends_at: datetime
+    """The last second of its validity."""
+
+
+@dataclass(frozen=True, slots=True)
 class BilledCharge:
     """What was deducted for one resource, and its lines."""
 
     tag: str
+    """Empty for an adjustment, which is for no tag."""
     amount: Decimal
     payment: Mapping[Fund, Decimal]
     lines: tuple[BilledLine, ...]
+    resource: Resource | None = None
+    """The package that was bought or paid back; None for postpaid usage of the tag."""
 
     @property
     def details(self) -> Decimal:
@@ -46,12 +70,55 @@ class BilledCharge:
 
 
 @dataclass(frozen=True, slots=True)
+class Deduction:
+    """Calls that a package gave."""
+
+    package_id: str
+    tag: str
+    source: Source
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
 class CountedSegment:
-    """What a bill took of one segment: chargeable calls by tag."""
+    """What a bill took of one segment: chargeable calls by tag, and which packages gave how much."""
 
     start: datetime
     end: datetime
     calls: Mapping[str, int]
+    deductions: tuple[Deduction, ...] = ()
+    postpaid: bool = True
+    """Whether the rest was charged, or else stayed uncovered (D14)."""
+
+    def quantities(self) -> dict[str, Quantities]:
+        """How the calls of each tag were covered."""
+        given: dict[tuple[str, Source], int] = {}
+        for one in self.deductions:
+            given[one.tag, one.source] = given.get((one.tag, one.source), 0) + one.calls
+        found = {}
+        for tag, calls in self.calls.items():
+            free, paid = given.get((tag, Source.GIFT), 0), given.get((tag, Source.PURCHASE), 0)
+            rest = calls - free - paid
+            found[tag] = Quantities(calls, free, paid, *((rest, 0) if self.postpaid else (0, rest)))
+        return found
+
+
+def counted(
+    usage: Sequence[tuple[Segment, Mapping[str, int]]],
+    allotments: Iterable[Allotment],
+    packages: Iterable[Package],
+) -> tuple[CountedSegment, ...]:
+    """What a bill keeps of the usage that it takes: each segment, also one without calls, and who covered it."""
+    source = {package.package_id: package.source for package in packages}
+    deductions: dict[datetime, list[Deduction]] = {}
+    for part in allotments:
+        deductions.setdefault(part.segment.start, []).extend(
+            Deduction(package_id, part.tag, source[package_id], calls) for package_id, calls in part.deductions
+        )
+    return tuple(
+        CountedSegment(segment.start, segment.end, calls, tuple(deductions.get(segment.start, ())), segment.postpaid)
+        for segment, calls in usage
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +136,14 @@ class Bill:
     counted: tuple[CountedSegment, ...] = ()
     precision_difference: Decimal = money.ZERO
     """Only on the row that closes a month: deducted less the sum of the details (D15)."""
+    order_id: str | None = None
+    """The order, or the refund, of a prepaid bill."""
+    voucher_id: str | None = None
+    """The voucher that paid part of it (D16)."""
+    reason: str | None = None
+    """Why the operator adjusted."""
+    corrects: str | None = None
+    """The transaction that an adjustment names."""
 
     @property
     def usage_month(self) -> str:
@@ -96,6 +171,11 @@ def billed(charges: Sequence[ResourceCharge], shares: Sequence[Mapping[Fund, Dec
         BilledCharge(charge.tag, charge.amount, share, _paid_lines(charge, share))
         for charge, share in zip(charges, shares, strict=True)
     )
+
+
+def prepaid_charge(tag: str, resource: Resource, line: Line, payment: Mapping[Fund, Decimal]) -> BilledCharge:
+    """The charge of one package that was bought, or with a negative line paid back: one line, one row."""
+    return BilledCharge(tag, money.round_to_fen(line.total_cost), payment, (BilledLine(line, payment),), resource)
 
 
 def _paid_lines(charge: ResourceCharge, share: Mapping[Fund, Decimal]) -> tuple[BilledLine, ...]:

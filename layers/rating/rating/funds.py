@@ -11,11 +11,17 @@ from rating import money
 
 
 class Fund(StrEnum):
-    """Where money lies. The order of the members is the order of payment (D16)."""
+    """Where money comes from. The order of the members is the order of payment (D16)."""
 
+    VOUCHER = "voucher"
+    """Not part of the balance: what a voucher pays never was the account's money."""
     GIFT = "gift"
     INCOME_TRANSFER = "income_transfer"
     CASH = "cash"
+
+
+BALANCE = (Fund.GIFT, Fund.INCOME_TRANSFER, Fund.CASH)
+"""The funds that make up the balance (D17)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Funds:
         return self.gift + self.income_transfer + self.cash
 
     def of(self, fund: Fund) -> Decimal:
-        """What lies in one fund."""
+        """What lies in one fund. Raises KeyError for vouchers, which are not in the funds."""
         return {Fund.GIFT: self.gift, Fund.INCOME_TRANSFER: self.income_transfer, Fund.CASH: self.cash}[fund]
 
     def moved(self, fund: Fund, amount: Decimal) -> Funds:
@@ -46,7 +52,7 @@ class Funds:
                 return replace(self, gift=after)
             case Fund.INCOME_TRANSFER:
                 return replace(self, income_transfer=after)
-            case Fund.CASH:
+            case _:
                 return replace(self, cash=after)
 
     def payment_of(self, amount: Decimal) -> dict[Fund, Decimal]:
@@ -59,7 +65,7 @@ class Funds:
             raise ValueError(msg)
         parts: dict[Fund, Decimal] = {}
         left = amount
-        for fund in Fund:
+        for fund in BALANCE:
             part = left if fund is Fund.CASH else min(left, self.of(fund))
             if part:
                 parts[fund] = part
@@ -123,15 +129,22 @@ class Settlement:
     """How each charge was paid; the parts add up to the charge, a credit is negative cash."""
 
 
-def settle(funds: Funds, charges: Sequence[Decimal]) -> Settlement:
-    """Deduct the charges of one run: credits go to cash first (D19), then the rest is paid in order (D16)."""
+def owed(charges: Sequence[Decimal]) -> Decimal:
+    """What the charges of one run come to; credits do not pay for them."""
+    return sum((charge for charge in charges if charge > 0), money.ZERO)
+
+
+def settle(funds: Funds, charges: Sequence[Decimal], voucher: Decimal = money.ZERO) -> Settlement:
+    """Deduct the charges of one run: credits go to cash first (D19), then the rest is paid in order (D16).
+
+    `voucher` is what a voucher pays of it, at most what is owed; that is no movement of the funds.
+    """
     credited = sum((charge for charge in charges if charge < 0), money.ZERO)
-    owed = [max(charge, money.ZERO) for charge in charges]
-    total = sum(owed, money.ZERO)
     funds, credits_ = pay(funds, credited) if credited else (funds, ())
-    payment = funds.payment_of(total)
-    funds, debits = pay(funds, total)
-    shares = share_out(payment, owed)
+    rest = owed(charges) - voucher
+    payment = {**({Fund.VOUCHER: voucher} if voucher else {}), **funds.payment_of(rest)}
+    funds, debits = pay(funds, rest)
+    shares = share_out(payment, [max(charge, money.ZERO) for charge in charges])
     for charge, share in zip(charges, shares, strict=True):
         if charge < 0:
             share[Fund.CASH] = charge

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from rating.account import Account, Cycle, Stage, Status, Violation
+from rating.account import Account, Cycle, Merchant, Stage, Status, Violation
 from rating.allocation import Conditions
 from rating.funds import Funds
 from rating.history import Interval, Switch
@@ -207,3 +207,15 @@ def test_the_conditions_hold_the_history_of_postpaid() -> None:
     switch = Switch(initial=True, flips=(RUN,))
     assert replace(opened(), postpaid=switch).conditions().postpaid == switch
     assert opened().postpaid == Switch(initial=True)
+
+
+# --- merchants ------------------------------------------------------------------------------------------------
+
+
+def test_a_merchant_is_found_by_its_id() -> None:
+    """An id that was granted leads to when it was; any other one leads nowhere."""
+    granted = tuple(Merchant(one, at(f"2025-03-0{number}T10:00:00")) for number, one in enumerate("ab", start=1))
+    account = replace(opened(), merchants=granted)
+    assert [account.merchant(one) for one in "ba"] == [granted[1], granted[0]]
+    with pytest.raises(LookupError, match="acct-1"):
+        account.merchant("c")

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from rating.funds import Fund, Funds, Movement, credit, pay, settle, share_out
+from rating.funds import BALANCE, Fund, Funds, Movement, credit, pay, settle, share_out
 
 GIFT, INCOME, CASH = Fund.GIFT, Fund.INCOME_TRANSFER, Fund.CASH
 
@@ -65,12 +65,12 @@ def test_a_negative_charge_is_a_credit_to_cash() -> None:
     assert _moves(movements) == [(CASH, "16.00", "13.00")]
 
 
-@pytest.mark.parametrize("fund", list(Fund))
+@pytest.mark.parametrize("fund", BALANCE)
 def test_money_goes_into_its_own_fund(fund: Fund) -> None:
     """A credit changes one fund alone."""
     after, movements = credit(funds("1.00", "1.00", "1.00"), fund, Decimal("2.50"))
-    assert {one: after.of(one) for one in Fund if one is not fund} == {
-        one: Decimal("1.00") for one in Fund if one is not fund
+    assert {one: after.of(one) for one in BALANCE if one is not fund} == {
+        one: Decimal("1.00") for one in BALANCE if one is not fund
     }
     assert _moves(movements) == [(fund, "2.50", "3.50")]
 

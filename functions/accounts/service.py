@@ -1,30 +1,26 @@
-"""What can be done with an account. Each is a function from the account as it is to the account as it will be."""
+"""An account's service and its switches. Each is a function from the account as it is to the account as it will be."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
-from accounts.models import AccountChange, ApplicationBody, NewAccount, TopUp, ViolationBody
-from accounts.views import show_account, show_balance
+from accounts.changing import Changed
+from accounts.free_packages import with_free_packages
+from accounts.models import AccountChange, ApplicationBody, NewAccount, ViolationBody
+from accounts.views import show_account
 from aws_platform import clients, failures, problems
 from aws_platform.accounts import account_put, read_account
 from aws_platform.api import Answer, Call, answer
-from aws_platform.idempotency import Effect, once
-from aws_platform.ledger import OutdatedError, journal_put, transact
-from aws_platform.problems import FieldError
-from rating.account import Account, Application, Contact, Stage, Violation
+from aws_platform.ledger import OutdatedError, transact
+from aws_platform.problems import FieldError, Problem
+from aws_platform.snapshot import Snapshot
+from rating.account import Account, Application, Contact, Merchant, Stage, Violation
 from rating.civil import business_instant, day_of
-from rating.funds import Fund, credit
 from rating.history import Interval
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
+MAX_MERCHANTS = 100
 SWITCHES_A_DAY = 20
 """Each switch cuts the day into one more segment, which its bill has to name."""
 HISTORY_KEPT = timedelta(days=120)
@@ -64,16 +60,18 @@ def apply(account: Account, body: ApplicationBody) -> Account:
     return replace(account, stage=Stage.UNDER_REVIEW, application=application, rejection_reason=None)
 
 
-def approve(account: Account, opened_at: datetime | None, now: datetime) -> Account:
-    """Open the service, at an earlier time for a customer who moved here (D2, D13).
+def approve(snapshot: Snapshot, opened_at: datetime | None, now: datetime, table: str) -> Changed:
+    """Open the service, at an earlier time for a customer who moved here; the others get free packages (D2, D13).
 
     Raises Problem 409 `no_application`, or 422 for an opening in the future.
     """
     if opened_at is not None and opened_at > now:
         raise problems.invalid_request(FieldError("opened_at", "must not be in the future"))
-    if account.stage is not Stage.UNDER_REVIEW:
+    if snapshot.account.stage is not Stage.UNDER_REVIEW:
         raise problems.conflict("no_application", "there is no application to decide on")
-    return replace(account, stage=Stage.OPENED, opened_at=business_instant(opened_at or now))
+    opened, approved = business_instant(opened_at or now), business_instant(now)
+    account = replace(snapshot.account, stage=Stage.OPENED, opened_at=opened, moved_here=opened < approved)
+    return with_free_packages(snapshot, account, "first_opening", opened, table)
 
 
 def reject(account: Account, reason: str | None) -> Account:
@@ -118,46 +116,23 @@ def set_violation(account: Account, body: ViolationBody, now: datetime) -> Accou
     return replace(account, violation=None, stops=stops)
 
 
-def update(call: Call, after: Callable[[Account], Account], status: int = HTTPStatus.OK) -> Answer:
-    """Store what `after` makes of the account, computed anew when somebody else was faster."""
-    dynamodb, table = clients.dynamodb(), call.settings.ledger_table
-    account: Account | None = call.account
-    changed: Account | None = None
-    for attempt in failures.attempts():
-        if attempt:
-            account = read_account(dynamodb, table, call.account.account_id)
-        if account is None:
-            raise problems.not_found("account")
-        if account == changed:
-            # The try whose answer was lost did happen: what it made may well forbid another.
-            return answer(show_account(account, call.now), status)
-        changed = after(account)
-        if changed == account:
-            return answer(show_account(account, call.now), status)
-        changed = replace(changed, version=account.version + 1)
-        try:
-            transact(dynamodb, [account_put(table, account, changed)])
-        except (OutdatedError, failures.TryAgainError):
-            continue
-        return answer(show_account(changed, call.now), status)
-    raise failures.TryAgainError
+def grant_merchant(snapshot: Snapshot, merchant_id: str, now: datetime, table: str) -> Changed:
+    """Grant an E证通 merchant id; the first brings the free package (D13). One that was granted stays as it is.
 
-
-def top_up(call: Call, body: TopUp) -> Answer:
-    """Put money into one fund, once per key; arrears end in the same transaction when it suffices (D21)."""
-    table = call.settings.ledger_table
-
-    def effect(account: Account) -> Effect:
-        when = account.booked_at(business_instant(call.now))
-        funds, movements = credit(account.funds, Fund(body.fund), Decimal(body.amount))
-        after = replace(account.with_funds(funds, when), version=account.version + 1)
-        transaction_id = f"top-up-{after.version}"
-        return Effect(
-            [
-                account_put(table, account, after),
-                journal_put(table, after, when, "top_up", transaction_id, movements),
-            ],
-            answer({"transaction_id": transaction_id, "balance": show_balance(funds)}, HTTPStatus.CREATED),
-        )
-
-    return once(call, effect)
+    Raises Problem 403 `enterprise_verification_required`, 403 `service_not_open`, or 409 `too_many_merchants`.
+    """
+    account = snapshot.account
+    if any(merchant.merchant_id == merchant_id for merchant in account.merchants):
+        return Changed(account)
+    if not account.enterprise_verified:
+        detail = "only an enterprise-verified account may have E证通 merchants"
+        raise Problem(HTTPStatus.FORBIDDEN, "enterprise_verification_required", detail)
+    if account.stage is not Stage.OPENED:
+        raise Problem(HTTPStatus.FORBIDDEN, "service_not_open", "the service is not open")
+    if len(account.merchants) >= MAX_MERCHANTS:
+        raise problems.conflict("too_many_merchants", f"an account can have {MAX_MERCHANTS} merchant ids")
+    granted = Merchant(merchant_id, business_instant(now))
+    after = replace(account, merchants=(*account.merchants, granted))
+    if account.merchants:
+        return Changed(after)
+    return with_free_packages(snapshot, after, "eid_merchant", granted.granted_at, table)

@@ -1,0 +1,101 @@
+"""Money that the operator books: payments and adjustments (contract, Accounts; D17)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from accounts.models import Adjustment, TopUp
+from accounts.views import show_balance, show_payment
+from aws_platform.api import Answer, Call, answer
+from aws_platform.bills import bill_put
+from aws_platform.idempotency import Effect, once
+from aws_platform.ledger import journal_put
+from aws_platform.snapshot import change
+from rating import money
+from rating.account import Account
+from rating.bill import Bill, BilledCharge, BilledLine, TransactionType
+from rating.billing import Line, Quantities
+from rating.civil import business_instant, day_of, month_of
+from rating.funds import Fund, Movement, credit, pay
+from rating.orders import stamp
+from rating.pricing import AppliedPrice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aws_platform.reading import Item
+
+
+def top_up(call: Call, body: TopUp) -> Answer:
+    """Put money into one fund, once per key; arrears end in the same transaction when it suffices (D21)."""
+    table = call.settings.ledger_table
+
+    def effect(account: Account, _: Mapping[str, Item]) -> Effect:
+        when = account.booked_at(business_instant(call.now))
+        funds, movements = credit(account.funds, Fund(body.fund), Decimal(body.amount))
+        after, items = change(table, account, account.with_funds(funds, when))
+        transaction_id = f"top-up-{after.version}"
+        return Effect(
+            [*items, journal_put(table, after, when, "top_up", transaction_id, movements)],
+            answer({"transaction_id": transaction_id, "balance": show_balance(funds)}, HTTPStatus.CREATED),
+        )
+
+    return once(call, effect)
+
+
+def adjust(call: Call, body: Adjustment) -> Answer:
+    """Compensate into cash, or charge in the order of payment, once per key, with a bill that says why.
+
+    A charge may take the balance below zero and a compensation may end arrears, as for any money (D17, D21).
+    """
+    table = call.settings.ledger_table
+    fee = -Decimal(body.amount)
+
+    def effect(account: Account, _: Mapping[str, Item]) -> Effect:
+        when = account.booked_at(business_instant(call.now))
+        funds, movements = pay(account.funds, fee)
+        after, items = change(table, account, account.with_funds(funds, when))
+        bill = replace(
+            _adjustment_bill(f"adjustment-{stamp(when, after.version)}", fee, movements, when),
+            reason=body.reason,
+            corrects=body.corrects,
+        )
+        return Effect(
+            [
+                *items,
+                bill_put(table, account.account_id, bill),
+                journal_put(table, after, when, "adjustment", bill.bill_id, movements),
+            ],
+            answer(
+                {
+                    "transaction_id": bill.transaction_id(1),
+                    "bill_id": bill.bill_id,
+                    "amount": money.yuan(-fee),
+                    "payment": show_payment(bill.charges[0].payment),
+                    "balance": show_balance(funds),
+                },
+                HTTPStatus.CREATED,
+            ),
+        )
+
+    return once(call, effect)
+
+
+def _adjustment_bill(bill_id: str, fee: Decimal, movements: Sequence[Movement], when: datetime) -> Bill:
+    """One line of one fee. Its details are what it deducts, so its month's precision row does not need it (D15)."""
+    day = day_of(when)
+    payment = {movement.fund: -movement.amount for movement in movements}
+    line = Line("", day, day, Quantities(raw=1, postpaid=1), AppliedPrice(fee, None, None))
+    return Bill(
+        bill_id=bill_id,
+        transaction_type=TransactionType.ADJUSTMENT,
+        charged_at=when,
+        charge_month=month_of(day),
+        first_day=day,
+        last_day=day,
+        charges=(BilledCharge("", fee, payment, (BilledLine(line, payment),)),),
+    )

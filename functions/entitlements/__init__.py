@@ -1,0 +1,1 @@
+"""Entitlements: whether the next call may be made."""

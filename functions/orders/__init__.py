@@ -1,0 +1,1 @@
+"""Orders: packages, their purchase and their refund."""

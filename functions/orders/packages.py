@@ -1,0 +1,168 @@
+"""Reading packages, orders and refunds. What is left of a package is live: usage that is not settled yet counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_platform import bills, keys, problems
+from aws_platform.ledger import OutdatedError, query_all
+from aws_platform.orders import order_from_item, order_key, refund_from_item
+from aws_platform.snapshot import Snapshot, read_snapshot
+from aws_platform.standing import Reader, Standing
+from orders.views import show_order, show_package, show_refund_order
+from rating.civil import day_of, month_of, next_month
+from rating.orders import Order, PackageRecord, Refund
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from aws_platform.settings import Settings
+    from rating.account import Account
+    from rating.catalog import Catalog
+
+
+_LONGEST = 100
+"""Characters, more than a sort key of an order or refund has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which packages are wanted; None is all."""
+
+    tag: str | None = None
+    source: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """One account's orders, refunds and packages at an instant."""
+
+    dynamodb: DynamoDBClient
+    settings: Settings
+    catalog: Catalog
+    account_id: str
+    now: datetime
+
+    def packages(self, wanted: Filter) -> list[dict[str, Any]]:
+        """Packages, oldest delivery first. Raises OutdatedError where somebody is changing them: read again."""
+        snapshot = self._snapshot()
+        orders = self._orders(snapshot)
+        standing = self._standing(snapshot)
+        shown = [
+            self._show(snapshot, standing, order, package)
+            for order in orders
+            for package in order.packages
+            if package.delivered_at <= self.now
+            and wanted.tag in {None, package.tag}
+            and wanted.source in {None, package.source.value}
+        ]
+        found = [one for one in shown if wanted.status in {None, one["status"]}]
+        return sorted(found, key=lambda one: (one["obtained_at"], one["package_id"]))
+
+    def usage(self, package: PackageRecord) -> list[dict[str, Any]]:
+        """Calls by usage day. Raises OutdatedError where a settlement is going on: read again."""
+        days: dict[date, int] = {}
+        snapshot = self._snapshot()
+        for part in self._standing(snapshot).allocation.allotments:
+            for one, calls in part.deductions:
+                if one == package.package_id:
+                    day = day_of(part.segment.start)
+                    days[day] = days.get(day, 0) + calls
+        for day, calls in self._billed(snapshot.account, package):
+            days[day] = days.get(day, 0) + calls
+        return [{"day": day.isoformat(), "calls": days[day]} for day in sorted(days)]
+
+    def orders(self) -> list[dict[str, Any]]:
+        """Purchases and refunds, oldest first."""
+        bought = {order.order_id: order for order in map(order_from_item, self._items(keys.ORDER_PREFIX))}
+        shown = [show_order(order, self.catalog) for order in bought.values()]
+        shown += [
+            show_refund_order(refund, bought[refund.order_id], self.catalog)
+            for refund in self.refunds()
+            if refund.order_id in bought
+        ]
+        return sorted(shown, key=lambda one: (one["created_at"], one["order_id"]))
+
+    def order(self, order_id: str) -> dict[str, Any]:
+        """One of them. Raises Problem 404 `order_not_found`."""
+        refund = self._get(f"{keys.REFUND_PREFIX}{order_id}")
+        if refund is not None:
+            made = refund_from_item(refund)
+            item = self._get(order_key(made.order_id))
+            if item is not None:
+                return show_refund_order(made, order_from_item(item), self.catalog)
+        item = self._get(f"{keys.ORDER_PREFIX}{order_id}")
+        if item is None:
+            raise problems.not_found("order")
+        return show_order(order_from_item(item), self.catalog)
+
+    def refunds(self) -> list[Refund]:
+        """Refunds, oldest first."""
+        return [refund_from_item(item) for item in self._items(keys.REFUND_PREFIX)]
+
+    def refund(self, refund_id: str) -> Refund:
+        """One of them. Raises Problem 404 `refund_not_found`."""
+        item = self._get(f"{keys.REFUND_PREFIX}{refund_id}")
+        if item is None:
+            raise problems.not_found("refund")
+        return refund_from_item(item)
+
+    def _show(self, snapshot: Snapshot, standing: Standing, order: Order, package: PackageRecord) -> dict[str, Any]:
+        stocked = snapshot.wallet(package.tag).package(package.package_id)
+        used = package.calls if stocked is None else stocked.used + standing.used_since(package.package_id)
+        if package.refund_id is not None:
+            used = 0
+        return show_package(self.catalog, snapshot.account, order, package, used=used, now=self.now)
+
+    def _snapshot(self) -> Snapshot:
+        snapshot = read_snapshot(self.dynamodb, self.settings.ledger_table, self.account_id)
+        if snapshot is None:
+            raise problems.not_found("account")
+        return snapshot
+
+    def _standing(self, snapshot: Snapshot) -> Standing:
+        reader = Reader(self.dynamodb, self.settings, self.catalog)
+        return reader.live(snapshot, reader.live_calls(self.account_id), self.now)
+
+    def _billed(self, account: Account, package: PackageRecord) -> Iterator[tuple[date, int]]:
+        """What bills deducted from the package, by usage day.
+
+        Raises OutdatedError where they are not the bills that the account knows.
+        """
+        table, month = self.settings.ledger_table, month_of(day_of(package.delivered_at))
+        last = month_of(day_of(min(self.now, package.ends_at)))
+        while month <= last:
+            found = bills.bills_by_usage(self.dynamodb, table, self.account_id, month)
+            for bill in bills.as_of(account, found, month.replace("-", "")):
+                for segment in bill.counted:
+                    for one in segment.deductions:
+                        if one.package_id == package.package_id:
+                            yield day_of(segment.start), one.calls
+            month = next_month(month)
+
+    def _orders(self, snapshot: Snapshot) -> list[Order]:
+        """Orders and grants. Raises OutdatedError for one that is newer than the wallets."""
+        items = [*self._items(keys.GRANT_PREFIX), *self._items(keys.ORDER_PREFIX)]
+        if any(int(item["version"]["N"]) > snapshot.account.version for item in items):
+            raise OutdatedError
+        return [order_from_item(item) for item in items]
+
+    def _items(self, prefix: str) -> Iterator[Any]:
+        return query_all(
+            self.dynamodb,
+            TableName=self.settings.ledger_table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":pk": {"S": keys.ledger(self.account_id)}, ":prefix": {"S": prefix}},
+            ConsistentRead=True,
+        )
+
+    def _get(self, sort_key: str) -> Any:
+        """The item, or None; a text that is longer than any id of ours may be more than a key can hold."""
+        if len(sort_key) > _LONGEST:
+            return None
+        key = {"pk": {"S": keys.ledger(self.account_id)}, "sk": {"S": sort_key}}
+        return self.dynamodb.get_item(TableName=self.settings.ledger_table, Key=key, ConsistentRead=True).get("Item")

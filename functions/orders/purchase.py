@@ -1,0 +1,266 @@
+"""Buying packages: everything that an order does is one transaction (D10, D16, D17)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from aws_platform import bills, clients, keys, problems
+from aws_platform.api import Answer, Call, answer
+from aws_platform.edge import raw_body, strict_json
+from aws_platform.idempotency import Effect, once, record_keys
+from aws_platform.ledger import journal_put
+from aws_platform.orders import order_put
+from aws_platform.price_book import ACTIVITIES_KEY, PRICES_KEY, activities_from_item, catalog_from_item
+from aws_platform.problems import FieldError, Problem
+from aws_platform.reading import Item, batch_get
+from aws_platform.snapshot import Snapshot, change, snapshot_of, spend
+from orders.models import MAX_PACKAGES, NewOrder
+from orders.views import show_order
+from rating import money
+from rating.account import Account
+from rating.allocation import Source
+from rating.bill import Bill, Resource, TransactionType, prepaid_charge
+from rating.billing import Line, Quantities
+from rating.catalog import Catalog, PackageOffer, UnknownTag
+from rating.civil import business_instant, day_of, month_of, start_of
+from rating.funds import Fund, pay
+from rating.orders import Order, PackageRecord, package_id, paid, stamp
+from rating.pricing import FULL_RATE, AppliedPrice
+from rating.vouchers import Scene, Voucher
+
+if TYPE_CHECKING:
+    from rating.activities import Activity
+
+EID_TAG = "eid_authority"
+"""Only for enterprises (D13)."""
+MAX_WALLET_PACKAGES = 1000
+"""Packages of one tag that are not used up: their wallet is one item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What is on sale today."""
+
+    catalog: Catalog
+    activities: Mapping[str, Activity]
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """What is ordered, piece by piece, and on which terms."""
+
+    offers: tuple[PackageOffer, ...]
+    activity: Activity | None
+
+    @property
+    def rate(self) -> Decimal:
+        """What is paid of the list price."""
+        return self.activity.package_rate if self.activity else FULL_RATE
+
+    def price(self, offer: PackageOffer) -> Decimal:
+        """What one piece costs, in whole fen."""
+        return money.round_to_fen(offer.price * self.rate)
+
+    @property
+    def amount(self) -> Decimal:
+        """What all of it costs."""
+        return sum((self.price(offer) for offer in self.offers), money.ZERO)
+
+
+def order_reads(event: Mapping[str, Any]) -> Sequence[str]:
+    """What an order needs to know of its account, as far as a body can be read that nobody has checked yet."""
+    try:
+        document = strict_json(raw_body(event))
+        body = NewOrder.model_validate(document)
+    except (Problem, ValueError):
+        return record_keys(event)
+    return [*record_keys(event), *parts_of(body)]
+
+
+def parts_of(body: NewOrder) -> list[str]:
+    """Sort keys of the parts that an order may change. What no tag or voucher can be called is not asked for."""
+    tags = dict.fromkeys(item.sku.partition(":")[0] for item in body.items)
+    wanted = [keys.wallet(tag) for tag in tags]
+    return wanted if body.voucher_id is None else [*wanted, f"{keys.VOUCHER_PREFIX}{body.voucher_id}"]
+
+
+def place(call: Call, body: NewOrder) -> Answer:
+    """Buy packages, once per key. Raises Problem 402, 403, 409 or 422 as the contract says; nothing happens then."""
+    shelf = _shelf(call)
+    parts = parts_of(body)
+
+    def effect(account: Account, items: Mapping[str, Item]) -> Effect:
+        snapshot = snapshot_of(account, [items[key] for key in parts if key in items], parts)
+        when = account.booked_at(business_instant(call.now))
+        basket = fill(shelf, body, when)
+        if EID_TAG in {offer.tag for offer in basket.offers} and not account.enterprise_verified:
+            raise Problem(HTTPStatus.FORBIDDEN, "enterprise_verification_required", "E证通 is for enterprises")
+        voucher = _voucher(snapshot, body.voucher_id, basket.amount, when)
+        check_may_order(account)
+        _check_room(snapshot, basket)
+        return deliver(call, shelf.catalog, snapshot, basket, voucher, when)
+
+    return once(call, effect, parts)
+
+
+def fill(shelf: Shelf, body: NewOrder, when: datetime) -> Basket:
+    """Look everything up. Raises Problem 422 `unknown_sku`, `invalid_request` or `activity_not_applicable`."""
+    if sum(item.quantity for item in body.items) > MAX_PACKAGES:
+        raise problems.invalid_request(FieldError("items", f"at most {MAX_PACKAGES} packages an order"))
+    day = day_of(when)
+    offers: list[PackageOffer] = []
+    for number, item in enumerate(body.items):
+        offer = _offer(shelf.catalog, item.sku, when)
+        if offer is None:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "unknown_sku",
+                "a package of the order is not on sale",
+                [FieldError(f"items.{number}.sku", "is not on sale")],
+            )
+        offers += [offer] * item.quantity
+    activity = None
+    if body.activity_id is not None:
+        activity = shelf.activities.get(body.activity_id)
+        if activity is None or not activity.applies(day, {offer.tag for offer in offers}):
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "activity_not_applicable",
+                "the activity does not hold today for everything that is ordered",
+            )
+    return Basket(tuple(offers), activity)
+
+
+def check_may_order(account: Account) -> None:
+    """Raises Problem 409 where the account's state forbids orders (D17, D22)."""
+    if account.violation is not None:
+        raise problems.conflict("account_in_violation", "the service is stopped for a violation")
+    if account.arrears_since is not None:
+        raise problems.conflict("account_in_arrears", "the balance is below zero")
+
+
+def deliver(
+    call: Call, catalog: Catalog, snapshot: Snapshot, basket: Basket, voucher: Voucher | None, when: datetime
+) -> Effect:
+    """Pay and deliver. Raises Problem 402 `insufficient_balance`."""
+    account, table, amount = snapshot.account, call.settings.ledger_table, basket.amount
+    by_voucher = voucher.pays(amount) if voucher else money.ZERO
+    if amount - by_voucher > account.funds.available:
+        raise Problem(
+            HTTPStatus.PAYMENT_REQUIRED, "insufficient_balance", "the balance does not suffice; nothing was ordered"
+        )
+    payment = {**({Fund.VOUCHER: by_voucher} if by_voucher else {}), **account.funds.payment_of(amount - by_voucher)}
+    funds, movements = pay(account.funds, amount - by_voucher)
+    order_stamp = stamp(when, account.version + 1)
+    pieces = [
+        PackageRecord(
+            package_id(Source.PURCHASE, order_stamp, catalog.tag(offer.tag).number, number),
+            offer.tag,
+            Source.PURCHASE,
+            offer.calls,
+            when,
+            offer.price,
+            basket.price(offer),
+            refundable=basket.activity is None or basket.activity.refundable,
+        )
+        for number, offer in enumerate(basket.offers, start=1)
+    ]
+    order = Order(
+        f"order-{order_stamp}",
+        when,
+        paid(pieces, payment),
+        basket.activity.activity_id if basket.activity else None,
+        voucher.voucher_id if voucher else None,
+    )
+    spending = spend(table, account.account_id, voucher, by_voucher)
+    after, items = change(
+        table,
+        account,
+        account.with_funds(funds, when),
+        [*stocked(snapshot, order.packages), *spending.left],
+        spending.removed,
+    )
+    items += [
+        order_put(table, account.account_id, order, after.version),
+        bills.bill_put(table, account.account_id, _bill(order, basket.rate)),
+        journal_put(table, after, when, "order", order.order_id, [*spending.movements, *movements]),
+        *spending.items,
+    ]
+    return Effect(items, answer(show_order(order, catalog), HTTPStatus.CREATED))
+
+
+def stocked(snapshot: Snapshot, packages: Iterable[PackageRecord]) -> list[Any]:
+    """The wallets with these packages in them."""
+    wallets = {package.tag: snapshot.wallet(package.tag) for package in packages}
+    for package in packages:
+        wallets[package.tag] = wallets[package.tag].with_package(package.in_wallet())
+    return list(wallets.values())
+
+
+def _shelf(call: Call) -> Shelf:
+    table = call.settings.ledger_table
+    places = [(table, key["pk"]["S"], key["sk"]["S"]) for key in (PRICES_KEY, ACTIVITIES_KEY)]
+    found = batch_get(clients.dynamodb(), places)
+    prices, activities = (found.get((pk, sk)) for _, pk, sk in places)
+    return Shelf(catalog_from_item(prices), activities_from_item(activities))
+
+
+def _offer(catalog: Catalog, sku: str, when: datetime) -> PackageOffer | None:
+    try:
+        offers = catalog.package_offers(sku.partition(":")[0], day_of(when))
+    except UnknownTag:
+        return None
+    return next((offer for offer in offers if offer.sku == sku), None)
+
+
+def _voucher(snapshot: Snapshot, voucher_id: str | None, amount: Decimal, when: datetime) -> Voucher | None:
+    if voucher_id is None:
+        return None
+    voucher = next((one for one in snapshot.vouchers if one.voucher_id == voucher_id), None)
+    if voucher is None or not voucher.fits(Scene.PREPAID, amount, when):
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "voucher_not_applicable", "the voucher cannot pay for this order"
+        )
+    return voucher
+
+
+def _check_room(snapshot: Snapshot, basket: Basket) -> None:
+    for tag in {offer.tag for offer in basket.offers}:
+        more = sum(offer.tag == tag for offer in basket.offers)
+        if len(snapshot.wallet(tag).packages) + more > MAX_WALLET_PACKAGES:
+            raise problems.conflict("too_many_packages", f"at most {MAX_WALLET_PACKAGES} packages of a tag at a time")
+
+
+def _bill(order: Order, rate: Decimal) -> Bill:
+    """One row a piece."""
+    day = day_of(order.created_at)
+    return Bill(
+        bill_id=order.order_id,
+        transaction_type=TransactionType.PREPAY_PURCHASE,
+        charged_at=order.created_at,
+        charge_month=month_of(day),
+        first_day=day,
+        last_day=day,
+        charges=tuple(
+            prepaid_charge(
+                package.tag,
+                Resource(package.resource_id, package.calls, start_of(day), package.ends_at),
+                Line(
+                    package.tag,
+                    day,
+                    day,
+                    Quantities(raw=1, postpaid=1),
+                    AppliedPrice(package.amount, package.list_price, rate),
+                ),
+                package.payment,
+            )
+            for package in order.packages
+        ),
+        order_id=order.order_id,
+        voucher_id=order.voucher_id,
+    )

@@ -1,0 +1,1 @@
+"""Timers: what is done at an instant, swept every minute."""

@@ -1,0 +1,110 @@
+"""A wallet: the packages of one account and tag, and how far bills have used them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+
+from rating.allocation import Package, Source
+from rating.civil import ONE_SECOND, SHANGHAI, day_of, local
+
+LATE_DAYS = timedelta(days=75)
+"""How far back of the last settled day usage may still be charged: 35 days late (D4), a month and its run."""
+
+
+def ends_at(source: Source, delivered_at: datetime) -> datetime:
+    """The last second of a package, that second included (D11).
+
+    A bought one ends with the anniversary of its delivery date, a gift one year after delivery to the second. The
+    anniversary of 29 February is 28 February.
+    """
+    here = local(delivered_at)
+    day = here.date()
+    last = day.replace(year=day.year + 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
+    return datetime.combine(last, time(23, 59, 59) if source is Source.PURCHASE else here.time(), SHANGHAI)
+
+
+@dataclass(frozen=True, slots=True)
+class WalletPackage:
+    """A package in a wallet. What it cost and how it came is in the record of its order or grant."""
+
+    package_id: str
+    source: Source
+    total: int
+    """Calls."""
+    used: int
+    """Calls that bills have deducted."""
+    delivered_at: datetime
+    ends_at: datetime
+
+    @property
+    def remaining(self) -> int:
+        """Calls that no bill has deducted."""
+        return self.total - self.used
+
+    @property
+    def expires_at(self) -> datetime:
+        """The first instant at which it serves no more."""
+        return self.ends_at + ONE_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """The packages of one tag that may still be deducted, or could not be used up."""
+
+    tag: str
+    packages: tuple[WalletPackage, ...] = ()
+    billed: Mapping[date, int] = field(default_factory=dict)
+    """Chargeable calls of the tag that bills hold, by usage day, as far back as usage may still arrive."""
+
+    def package(self, package_id: str) -> WalletPackage | None:
+        """The package with this id; None once it is used up on bills, refunded or was never here."""
+        return next((one for one in self.packages if one.package_id == package_id), None)
+
+    def open_packages(self, now: datetime, releases: Iterable[datetime] = ()) -> list[Package]:
+        """The delivered packages as allocation takes them; a release ended those delivered before it (D23)."""
+        return [
+            Package(
+                one.package_id,
+                self.tag,
+                one.source,
+                one.delivered_at,
+                one.ends_at,
+                one.remaining,
+                min((release for release in releases if release >= one.delivered_at), default=None),
+            )
+            for one in self.packages
+            if one.delivered_at <= now
+        ]
+
+    def with_package(self, package: WalletPackage) -> Wallet:
+        """The wallet with one more package."""
+        return replace(self, packages=(*self.packages, package))
+
+    def without(self, package_id: str) -> Wallet:
+        """The wallet after a refund took a package out of it."""
+        return replace(self, packages=tuple(one for one in self.packages if one.package_id != package_id))
+
+    def charged(self, deductions: Mapping[str, int], billed: Mapping[date, int]) -> Wallet:
+        """The wallet after a bill: what it deducted, by package, and which calls it took, by usage day.
+
+        Packages that are used up leave the wallet, and days that are too old for late usage. Raises ValueError for a
+        deduction that a package does not have.
+        """
+        after = [replace(one, used=one.used + deductions.get(one.package_id, 0)) for one in self.packages]
+        if any(one.remaining < 0 for one in after) or deductions.keys() - {one.package_id for one in self.packages}:
+            msg = f"the packages of {self.tag} cannot give {dict(deductions)}"
+            raise ValueError(msg)
+        days = {day: self.billed.get(day, 0) + billed.get(day, 0) for day in self.billed.keys() | billed.keys()}
+        since = max(days, default=date.min) - LATE_DAYS if days else date.min
+        return Wallet(
+            self.tag,
+            tuple(one for one in after if one.remaining),
+            {day: days[day] for day in sorted(days) if day >= since},
+        )
+
+
+def first_served(packages: Iterable[Package]) -> date | None:
+    """The first day that any of the packages serves (D10); None without packages."""
+    return min((day_of(package.delivered_at) for package in packages), default=None)
