@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from local.clock import format_time
 from local.driver import ScheduleSource
+from local.work import StuckError
 
 if TYPE_CHECKING:
     from local.functions import Functions
@@ -33,9 +35,16 @@ class TimerSource(ScheduleSource):
         self._table = ledger_table
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """See `DueSource`. What a failed sweep left due at or before the moment is done with the next one."""
+        """See `DueSource`."""
         found = [due for shard in range(_SHARDS) if (due := self._first_after(f"timer#{shard}", moment)) is not None]
         return min(found, default=None)
+
+    def run(self, at: datetime) -> None:
+        """See `DueSource`. A timer that failed keeps the clock where it is, so that the next move tries again."""
+        answer = json.loads(self._functions.call(self._schedule.function, self.payload(at)))
+        if answer["failed"]:
+            message = f"{answer['failed']} timers failed"
+            raise StuckError(message)
 
     def _first_after(self, shard: str, moment: datetime) -> datetime | None:
         answer = self._dynamodb.query(

@@ -26,6 +26,8 @@ class Changed:
     """Those of its parts that change too; the route has read them with the account."""
     items: Sequence[Mapping[str, Any]] = ()
     """Transaction items of what else is written."""
+    order_id: str | None = None
+    """The grant among them."""
 
 
 def update(call: Call, after: Callable[[Snapshot], Changed], show: Callable[[Account], Answer]) -> Answer:
@@ -52,7 +54,7 @@ def update(call: Call, after: Callable[[Snapshot], Changed], show: Callable[[Acc
             changed = after(snapshot_of(account, items.values(), call.asked))
             if changed == Changed(account):
                 return show(account)
-            stored, writes = change(table, account, changed.account, changed.parts)
+            stored, writes = change(table, account, changed.account, changed.parts, order_id=changed.order_id)
             written = {put["Put"]["Item"]["sk"]["S"]: put["Put"]["Item"] for put in writes[1:]}
             transact(dynamodb, [*writes, *changed.items])
         except (OutdatedError, failures.TryAgainError):

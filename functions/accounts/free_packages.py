@@ -49,7 +49,7 @@ def with_free_packages(
     packages.sort(key=lambda package: package.package_id)
     order = Order(f"grant-{order_stamp}", when, tuple(packages), reason=_REASONS[trigger])
     wallets = [snapshot.wallet(one.tag).with_package(one.in_wallet()) for one in packages]
-    return Changed(account, wallets, [order_put(table, account.account_id, order, version)])
+    return Changed(account, wallets, [order_put(table, account.account_id, order, version)], order.order_id)
 
 
 def _grants(trigger: GrantTrigger) -> Sequence[FreeGrant]:

@@ -33,9 +33,10 @@ from accounts.models import (
     VouchersShown,
 )
 from accounts.views import show_account, show_merchant
-from aws_platform import keys
+from aws_platform import keys, problems
 from aws_platform.access import Access
-from aws_platform.api import Answer, Api, answer
+from aws_platform.api import Answer, Api, Call, answer
+from aws_platform.edge import peek
 from aws_platform.idempotency import Key, record_keys
 from aws_platform.paging import DEFAULT_LIMIT, Cursor, Limit
 from rating.account import Account
@@ -65,11 +66,24 @@ def get_account(account_id: str) -> Answer:  # noqa: ARG001 - checked at the edg
     return answer(show_account(api.call.account, api.call.now))
 
 
-@api.route("PATCH", A, Access.CUSTOMER_WRITE, success=(HTTPStatus.OK, "the account", AccountShown), tags=TAGS)
+def _only_its_own(call: Call) -> None:
+    """Raises Problem 403 for what only the operator may change."""
+    if "enterprise_verified" in peek(call.event) and not call.operator:
+        raise problems.forbidden()
+
+
+@api.route(
+    "PATCH",
+    A,
+    Access.CUSTOMER_WRITE,
+    success=(HTTPStatus.OK, "the account", AccountShown),
+    tags=TAGS,
+    guard=_only_its_own,
+)
 def change_account(account_id: str, body: AccountChange) -> Answer:  # noqa: ARG001
     """Switch postpaid, change the contact; the operator also verifies the enterprise."""
     call = api.call
-    return _updated(lambda account: service.change(account, body, call.now, operator=call.operator))
+    return _updated(lambda account: service.change(account, body, call.now))
 
 
 @api.route(
@@ -156,6 +170,7 @@ def top_up(account_id: str, body: TopUp, key: Key = None) -> Answer:  # noqa: AR
     refusals={403: "`enterprise_verification_required`, `service_not_open`", 409: "`too_many_merchants`"},
     tags=TAGS,
     reads=lambda _: wallets_of("eid_merchant"),
+    guard=lambda call: service.check_may_have(call.account, peek(call.event).get("merchant_id")),
 )
 def post_merchant(account_id: str, body: MerchantBody) -> Answer:  # noqa: ARG001
     """Get an E证通 merchant id granted; the first brings the free package half an hour later."""

@@ -81,11 +81,9 @@ def reject(account: Account, reason: str | None) -> Account:
     return replace(account, stage=Stage.NOT_OPENED, application=None, rejection_reason=reason)
 
 
-def change(account: Account, body: AccountChange, now: datetime, *, operator: bool) -> Account:
-    """Change what is given; postpaid keeps its history (D5). Raises Problem 403 for what only the operator may."""
+def change(account: Account, body: AccountChange, now: datetime) -> Account:
+    """Change what is given; postpaid keeps its history (D5). Raises Problem 409 `too_many_changes`, or 422."""
     if "enterprise_verified" in body.model_fields_set:
-        if not operator:
-            raise problems.forbidden()
         if body.enterprise_verified is None:
             raise problems.invalid_request(FieldError("enterprise_verified", "must be true or false"))
         account = replace(account, enterprise_verified=body.enterprise_verified)
@@ -95,7 +93,8 @@ def change(account: Account, body: AccountChange, now: datetime, *, operator: bo
     if body.postpaid_enabled is not None:
         # Two machines' clocks may differ by a moment; a history only grows.
         when = max((business_instant(now), *account.postpaid.flips[-1:]))
-        if sum(day_of(flip) == day_of(when) for flip in account.postpaid.flips) >= SWITCHES_A_DAY:
+        switched = sum(day_of(flip) == day_of(when) for flip in account.postpaid.flips)
+        if switched >= SWITCHES_A_DAY and account.postpaid.at(when) != body.postpaid_enabled:
             raise problems.conflict("too_many_changes", f"postpaid can be switched {SWITCHES_A_DAY} times a day")
         account = replace(
             account, postpaid=account.postpaid.folded(when - HISTORY_KEPT).set(when, body.postpaid_enabled)
@@ -116,6 +115,20 @@ def set_violation(account: Account, body: ViolationBody, now: datetime) -> Accou
     return replace(account, violation=None, stops=stops)
 
 
+def check_may_have(account: Account, merchant_id: object) -> None:
+    """Whether the account may have this merchant id: what it was granted it keeps.
+
+    Raises Problem 403 `enterprise_verification_required` or `service_not_open`.
+    """
+    if any(merchant.merchant_id == merchant_id for merchant in account.merchants):
+        return
+    if not account.enterprise_verified:
+        detail = "only an enterprise-verified account may have E证通 merchants"
+        raise Problem(HTTPStatus.FORBIDDEN, "enterprise_verification_required", detail)
+    if account.stage is not Stage.OPENED:
+        raise Problem(HTTPStatus.FORBIDDEN, "service_not_open", "the service is not open")
+
+
 def grant_merchant(snapshot: Snapshot, merchant_id: str, now: datetime, table: str) -> Changed:
     """Grant an E证通 merchant id; the first brings the free package (D13). One that was granted stays as it is.
 
@@ -124,11 +137,7 @@ def grant_merchant(snapshot: Snapshot, merchant_id: str, now: datetime, table: s
     account = snapshot.account
     if any(merchant.merchant_id == merchant_id for merchant in account.merchants):
         return Changed(account)
-    if not account.enterprise_verified:
-        detail = "only an enterprise-verified account may have E证通 merchants"
-        raise Problem(HTTPStatus.FORBIDDEN, "enterprise_verification_required", detail)
-    if account.stage is not Stage.OPENED:
-        raise Problem(HTTPStatus.FORBIDDEN, "service_not_open", "the service is not open")
+    check_may_have(account, merchant_id)
     if len(account.merchants) >= MAX_MERCHANTS:
         raise problems.conflict("too_many_merchants", f"an account can have {MAX_MERCHANTS} merchant ids")
     granted = Merchant(merchant_id, business_instant(now))

@@ -14,7 +14,7 @@ from aws_platform.price_book import read_catalog
 from aws_platform.problems import FieldError
 from aws_platform.snapshot import change, snapshot_of
 from orders.models import NewGrant
-from orders.purchase import MAX_WALLET_PACKAGES, stocked
+from orders.purchase import MAX_WALLET_PACKAGES, stocked, without_ended
 from orders.views import show_package
 from rating.allocation import Source
 from rating.catalog import UnknownTag
@@ -37,16 +37,18 @@ def grant(call: Call, body: NewGrant) -> Answer:
 
     def effect(account: Account, items: Mapping[str, Item]) -> Effect:
         snapshot = snapshot_of(account, [items[wallet_key]] if wallet_key in items else [], [wallet_key])
+        when, table = account.booked_at(business_instant(call.now)), call.settings.ledger_table
+        snapshot, ended = without_ended(table, snapshot, when)
         if len(snapshot.wallet(tag.code).packages) >= MAX_WALLET_PACKAGES:
             raise problems.conflict("too_many_packages", f"at most {MAX_WALLET_PACKAGES} packages of a tag at a time")
-        when, table = account.booked_at(business_instant(call.now)), call.settings.ledger_table
         order_stamp = stamp(when, account.version + 1)
         given = PackageRecord(
             package_id(Source.GIFT, order_stamp, tag.number, 1), tag.code, Source.GIFT, body.calls, when
         )
         order = Order(f"grant-{order_stamp}", when, (given,), reason=body.reason)
-        after, writes = change(table, account, account, stocked(snapshot, order.packages))
-        writes.append(order_put(table, account.account_id, order, after.version))
+        wallets = stocked(snapshot, order.packages)
+        after, writes = change(table, account, account, wallets, order_id=order.order_id)
+        writes += [order_put(table, account.account_id, order, after.version), *ended]
         shown = show_package(catalog, after, order, given, used=0, now=when)
         return Effect(writes, answer(shown, HTTPStatus.CREATED))
 

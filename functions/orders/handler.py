@@ -10,11 +10,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from aws_platform import clients
 from aws_platform.access import Access
-from aws_platform.api import Answer, Api, Call, answer
+from aws_platform.api import Answer, Api, answer
 from aws_platform.idempotency import Key
 from aws_platform.ledger import up_to_date
 from aws_platform.paging import DEFAULT_LIMIT, Cursor, Limit, page
-from aws_platform.problems import Problem
 from orders import refunding
 from orders.granting import grant
 from orders.models import (
@@ -35,9 +34,8 @@ from orders.models import (
     SourceShown,
 )
 from orders.packages import Filter, Shop
-from orders.purchase import order_reads, place
+from orders.purchase import may_order, order_reads, place
 from orders.views import show_refund
-from rating.account import Stage
 from rating.catalog import load
 
 api = Api()
@@ -45,12 +43,6 @@ A = "/v1/accounts/{account_id}"
 P = f"{A}/packages/{{package_id}}"
 ORDERS, PACKAGES, REFUNDS = ["Orders"], ["Packages"], ["Refunds"]
 Id = Annotated[str, Path()]
-
-
-def _must_be_open(call: Call) -> None:
-    """Raises Problem 403 `service_not_open`."""
-    if call.account.stage is not Stage.OPENED:
-        raise Problem(HTTPStatus.FORBIDDEN, "service_not_open", "the service is not open")
 
 
 def _shop() -> Shop:
@@ -71,7 +63,7 @@ def _shop() -> Shop:
     },
     tags=ORDERS,
     reads=order_reads,
-    guard=_must_be_open,
+    guard=may_order,
 )
 def place_order(account_id: str, body: NewOrder, key: Key = None) -> Answer:  # noqa: ARG001 - checked at the edge
     """Buy packages: paid by voucher, gift, income transfer and cash, in that order, and delivered at once."""
@@ -126,8 +118,9 @@ def get_packages(
 ) -> Answer:
     """Read packages, live: usage that is not settled yet counts as used."""
     shop = _shop()
-    found = up_to_date(lambda: shop.packages(Filter(tag, source, status)))
-    return answer(page(found, lambda one: str(one["package_id"]), lambda one: one, limit, cursor))
+    wanted = Filter(tag, source, status)
+    found = up_to_date(shop.packages)
+    return answer(page(found, lambda one: str(one["package_id"]), lambda one: one, limit, cursor, wanted.take))
 
 
 @api.route(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_platform import bills, keys, problems
-from aws_platform.ledger import OutdatedError, query_all
-from aws_platform.orders import order_from_item, order_key, refund_from_item
+from aws_platform.ledger import query_all
+from aws_platform.orders import check_seen, ended_from_item, order_from_item, order_key, refund_from_item
 from aws_platform.snapshot import Snapshot, read_snapshot
 from aws_platform.standing import Reader, Standing
 from orders.views import show_order, show_package, show_refund_order
@@ -36,6 +36,11 @@ class Filter:
     source: str | None = None
     status: str | None = None
 
+    def take(self, shown: Mapping[str, Any]) -> bool:
+        """Whether a package is wanted."""
+        wanted = {"tag": self.tag, "source": self.source, "status": self.status}
+        return all(value in {None, shown[name]} for name, value in wanted.items())
+
 
 @dataclass(frozen=True, slots=True)
 class Shop:
@@ -47,21 +52,19 @@ class Shop:
     account_id: str
     now: datetime
 
-    def packages(self, wanted: Filter) -> list[dict[str, Any]]:
+    def packages(self) -> list[dict[str, Any]]:
         """Packages, oldest delivery first. Raises OutdatedError where somebody is changing them: read again."""
         snapshot = self._snapshot()
         orders = self._orders(snapshot)
+        ended = dict(map(ended_from_item, self._items(keys.ENDED_PREFIX)))
         standing = self._standing(snapshot)
         shown = [
-            self._show(snapshot, standing, order, package)
+            self._show(snapshot, standing, ended, order, package)
             for order in orders
             for package in order.packages
-            if package.delivered_at <= self.now
-            and wanted.tag in {None, package.tag}
-            and wanted.source in {None, package.source.value}
+            if package.is_delivered(self.now)
         ]
-        found = [one for one in shown if wanted.status in {None, one["status"]}]
-        return sorted(found, key=lambda one: (one["obtained_at"], one["package_id"]))
+        return sorted(shown, key=lambda one: (one["obtained_at"], one["package_id"]))
 
     def usage(self, package: PackageRecord) -> list[dict[str, Any]]:
         """Calls by usage day. Raises OutdatedError where a settlement is going on: read again."""
@@ -111,11 +114,22 @@ class Shop:
             raise problems.not_found("refund")
         return refund_from_item(item)
 
-    def _show(self, snapshot: Snapshot, standing: Standing, order: Order, package: PackageRecord) -> dict[str, Any]:
-        stocked = snapshot.wallet(package.tag).package(package.package_id)
-        used = package.calls if stocked is None else stocked.used + standing.used_since(package.package_id)
+    def _show(
+        self,
+        snapshot: Snapshot,
+        standing: Standing,
+        ended: Mapping[str, int],
+        order: Order,
+        package: PackageRecord,
+    ) -> dict[str, Any]:
+        package_id = package.package_id
+        stocked = snapshot.wallet(package.tag).package(package_id)
         if package.refund_id is not None:
             used = 0
+        elif stocked is not None:
+            used = stocked.used + standing.used_since(package_id)
+        else:
+            used = ended.get(package_id, package.calls)
         return show_package(self.catalog, snapshot.account, order, package, used=used, now=self.now)
 
     def _snapshot(self) -> Snapshot:
@@ -145,10 +159,11 @@ class Shop:
             month = next_month(month)
 
     def _orders(self, snapshot: Snapshot) -> list[Order]:
-        """Orders and grants. Raises OutdatedError for one that is newer than the wallets."""
+        """Orders and grants, as of the snapshot. Raises OutdatedError: read again."""
         items = [*self._items(keys.GRANT_PREFIX), *self._items(keys.ORDER_PREFIX)]
-        if any(int(item["version"]["N"]) > snapshot.account.version for item in items):
-            raise OutdatedError
+        versions = {item["sk"]["S"]: int(item["version"]["N"]) for item in items}
+        last = snapshot.account.last_order
+        check_seen(snapshot.account, {**({last[0]: 0} if last else {}), **versions})
         return [order_from_item(item) for item in items]
 
     def _items(self, prefix: str) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_platform import bills, clients, keys, problems
 from aws_platform.api import Answer, Call, answer
-from aws_platform.edge import raw_body, strict_json
+from aws_platform.edge import peek
 from aws_platform.idempotency import Effect, once, record_keys
 from aws_platform.ledger import journal_put
-from aws_platform.orders import order_put
+from aws_platform.orders import order_put, retire
 from aws_platform.price_book import ACTIVITIES_KEY, PRICES_KEY, activities_from_item, catalog_from_item
 from aws_platform.problems import FieldError, Problem
 from aws_platform.reading import Item, batch_get
@@ -22,7 +22,7 @@ from aws_platform.snapshot import Snapshot, change, snapshot_of, spend
 from orders.models import MAX_PACKAGES, NewOrder
 from orders.views import show_order
 from rating import money
-from rating.account import Account
+from rating.account import Account, Stage
 from rating.allocation import Source
 from rating.bill import Bill, Resource, TransactionType, prepaid_charge
 from rating.billing import Line, Quantities
@@ -40,6 +40,10 @@ EID_TAG = "eid_authority"
 """Only for enterprises (D13)."""
 MAX_WALLET_PACKAGES = 1000
 """Packages of one tag that are not used up: their wallet is one item."""
+
+
+_ROOM = 10
+"""Ended packages that a transaction takes along: with twenty wallets there is room for no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,20 @@ class Basket:
 def order_reads(event: Mapping[str, Any]) -> Sequence[str]:
     """What an order needs to know of its account, as far as a body can be read that nobody has checked yet."""
     try:
-        document = strict_json(raw_body(event))
-        body = NewOrder.model_validate(document)
-    except (Problem, ValueError):
+        body = NewOrder.model_validate(peek(event))
+    except ValueError:
         return record_keys(event)
     return [*record_keys(event), *parts_of(body)]
+
+
+def may_order(call: Call) -> None:
+    """Raises Problem 403 `service_not_open`, or `enterprise_verification_required` for an E证通 package (D13)."""
+    if call.account.stage is not Stage.OPENED:
+        raise Problem(HTTPStatus.FORBIDDEN, "service_not_open", "the service is not open")
+    items = peek(call.event).get("items")
+    skus = [item.get("sku") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    if not call.account.enterprise_verified and any(str(sku).partition(":")[0] == EID_TAG for sku in skus):
+        raise _only_for_enterprises()
 
 
 def parts_of(body: NewOrder) -> list[str]:
@@ -99,11 +112,13 @@ def place(call: Call, body: NewOrder) -> Answer:
         when = account.booked_at(business_instant(call.now))
         basket = fill(shelf, body, when)
         if EID_TAG in {offer.tag for offer in basket.offers} and not account.enterprise_verified:
-            raise Problem(HTTPStatus.FORBIDDEN, "enterprise_verification_required", "E证通 is for enterprises")
+            raise _only_for_enterprises()
         voucher = _voucher(snapshot, body.voucher_id, basket.amount, when)
         check_may_order(account)
+        snapshot, ended = without_ended(call.settings.ledger_table, snapshot, when)
         _check_room(snapshot, basket)
-        return deliver(call, shelf.catalog, snapshot, basket, voucher, when)
+        made = deliver(call, shelf.catalog, snapshot, basket, voucher, when)
+        return Effect([*made.items, *ended], made.answer)
 
     return once(call, effect, parts)
 
@@ -184,6 +199,7 @@ def deliver(
         account.with_funds(funds, when),
         [*stocked(snapshot, order.packages), *spending.left],
         spending.removed,
+        order.order_id,
     )
     items += [
         order_put(table, account.account_id, order, after.version),
@@ -194,12 +210,25 @@ def deliver(
     return Effect(items, answer(show_order(order, catalog), HTTPStatus.CREATED))
 
 
+def without_ended(table: str, snapshot: Snapshot, when: datetime) -> tuple[Snapshot, list[dict[str, Any]]]:
+    """The snapshot without packages that ended long ago, and the transaction items that remember what they had used.
+
+    Only for a transaction that writes all wallets of the snapshot.
+    """
+    wallets, items = retire(table, snapshot.account.account_id, snapshot.wallets.values(), when, _ROOM)
+    return replace(snapshot, wallets={wallet.tag: wallet for wallet in wallets}), items
+
+
 def stocked(snapshot: Snapshot, packages: Iterable[PackageRecord]) -> list[Any]:
     """The wallets with these packages in them."""
     wallets = {package.tag: snapshot.wallet(package.tag) for package in packages}
     for package in packages:
         wallets[package.tag] = wallets[package.tag].with_package(package.in_wallet())
     return list(wallets.values())
+
+
+def _only_for_enterprises() -> Problem:
+    return Problem(HTTPStatus.FORBIDDEN, "enterprise_verification_required", "E证通 is for enterprises")
 
 
 def _shelf(call: Call) -> Shelf:

@@ -13,7 +13,7 @@ from aws_platform.accounts import read_account, read_account_with
 from aws_platform.api import Answer, Call, answer
 from aws_platform.idempotency import Effect, once, record_keys
 from aws_platform.ledger import OutdatedError, transact, up_to_date
-from aws_platform.orders import order_from_item, order_replace, package_key, refund_put
+from aws_platform.orders import check_seen, order_from_item, order_key, order_replace, package_key, refund_put
 from aws_platform.snapshot import Snapshot, change, snapshot_of
 from aws_platform.standing import Reader
 from aws_platform.tasks import side_by_side
@@ -111,7 +111,7 @@ def request(call: Call, package_id: str) -> Answer:
         )
         order = case.order.with_package(replace(package, refund_id=refund.refund_id))
         wallet = case.snapshot.wallet(package.tag).without(package.package_id)
-        after, writes = change(table, account, account, [wallet])
+        after, writes = change(table, account, account, [wallet], order_id=order.order_id)
         due = keys.timer(account.account_id, refund.completes_at, refund.refund_id, call.settings.due_shards)
         writes += [
             order_replace(table, account.account_id, order, after.version, case.version),
@@ -138,7 +138,7 @@ def block(call: Call, package_id: str, body: RefundBlock) -> Answer:
         if package.blocked == blocked:
             return answer(shown)
         # The account's version is the lock of a request for a refund: it must see the block, or come before it.
-        after, writes = change(table, account, account)
+        after, writes = change(table, account, account, order_id=order.order_id)
         blocked_order = order.with_package(replace(package, blocked=blocked))
         writes.append(order_replace(table, account.account_id, blocked_order, after.version, version))
         try:
@@ -154,10 +154,10 @@ def _named(event: Mapping[str, Any]) -> str:
 
 
 def _keys_of(package_id: str, catalog: Catalog) -> list[str]:
-    found, order_key = order_of_package(package_id), package_key(package_id)
-    if found is None or order_key is None or not 1 <= found[2] <= len(catalog.tags):
+    found, came_with = order_of_package(package_id), package_key(package_id)
+    if found is None or came_with is None or not 1 <= found[2] <= len(catalog.tags):
         return []
-    return [order_key, keys.wallet(catalog.tags[found[2] - 1].code)]
+    return [came_with, keys.wallet(catalog.tags[found[2] - 1].code)]
 
 
 def _package(items: Mapping[str, Item], package_id: str, now: datetime) -> tuple[Order, int, PackageRecord]:
@@ -165,15 +165,14 @@ def _package(items: Mapping[str, Item], package_id: str, now: datetime) -> tuple
     item = items.get(package_key(package_id) or "")
     order = order_from_item(item) if item else None
     package = order.package(package_id) if order else None
-    if item is None or order is None or package is None or package.delivered_at > now:
+    if item is None or order is None or package is None or not package.is_delivered(now):
         raise problems.not_found("package")
     return order, int(item["version"]["N"]), package
 
 
 def _case(account: Account, items: Mapping[str, Item], package_id: str, now: datetime) -> Case:
     order, version, package = _package(items, package_id, now)
-    if version > account.version:
-        raise OutdatedError
+    check_seen(account, {order_key(order.order_id): version})
     wallet_key = keys.wallet(package.tag)
     parts = [items[wallet_key]] if wallet_key in items else []
     return Case(order, version, package, snapshot_of(account, parts, [wallet_key]))

@@ -6,16 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
 from aws_platform import bills, clients, clock, failures, keys, live
-from aws_platform.accounts import account_put, read_account
+from aws_platform.accounts import account_put
 from aws_platform.due import Due, DueDay, DueMonth, read_due
-from aws_platform.ledger import MAX_TRANSACTION_ITEMS, OutdatedError, journal_put, transact
+from aws_platform.ledger import MAX_TRANSACTION_ITEMS, OutdatedError, journal_put, transact, up_to_date
+from aws_platform.orders import retire
 from aws_platform.pending import (
     TRANSACTION_TYPES,
+    Counts,
     Pending,
     Usage,
     bill_prefix,
@@ -25,7 +28,7 @@ from aws_platform.pending import (
 )
 from aws_platform.price_book import read_catalog
 from aws_platform.settings import Settings
-from aws_platform.snapshot import Snapshot, change, spend
+from aws_platform.snapshot import Snapshot, change, read_snapshot, spend
 from aws_platform.tasks import side_by_side
 from rating import money
 from rating.account import Account
@@ -111,30 +114,33 @@ class Worker:
         return issued
 
     def _settle_usage(self, snapshot: Snapshot, usage: Usage, now: datetime) -> tuple[Snapshot, Bill | None]:
-        """Bill usage that no bill holds yet, if there is any, and take its days off the due-index."""
-        pending = pending_charges(self.dynamodb, self.settings, self.catalog, snapshot, usage, now, run=side_by_side)
-        bill = None
-        if pending.charges:
-            snapshot, bill = self._issue_on_top(snapshot, pending, now)
-        else:
-            self._forget_days(snapshot.account, usage.days)
-        self._tidy(snapshot.account, pending, now)
-        return snapshot, bill
+        """Bill usage that no bill holds yet, if there is any, and take its days off the due-index.
 
-    def _issue_on_top(self, snapshot: Snapshot, pending: Pending, now: datetime) -> tuple[Snapshot, Bill]:
-        """Issue the bill; where the account changed meanwhile in what the charges do not depend on, do so anew.
-
-        So that no stream of small changes can keep a run from ever being faster than they are.
+        What was counted stays counted where the account changes meanwhile, so that no stream of changes, not even of
+        orders, can keep a run from ever being faster than they are.
         """
+        counts: Counts = {}
         for _ in failures.attempts():
+            pending = pending_charges(
+                self.dynamodb, self.settings, self.catalog, snapshot, usage, now, run=side_by_side, known=counts
+            )
+            bill = None
             try:
-                return self._issue(snapshot, pending, now)
+                if pending.charges:
+                    snapshot, bill = self._issue(snapshot, pending, now)
+                else:
+                    self._forget_days(snapshot.account, usage.days)
             except (OutdatedError, failures.TryAgainError):
                 account = snapshot.account
-                current = read_account(self.dynamodb, self.settings.ledger_table, account.account_id)
-                if current is None or _basis(current) != _basis(account):
+                current = up_to_date(
+                    partial(read_snapshot, self.dynamodb, self.settings.ledger_table, account.account_id)
+                )
+                if current is None or _basis(current.account) != _basis(account):
                     raise
-                snapshot = replace(snapshot, account=current)
+                snapshot = current
+                continue
+            self._tidy(snapshot.account, pending, now)
+            return snapshot, bill
         msg = "too many writers for one account"
         raise failures.TryAgainError(msg)
 
@@ -147,7 +153,10 @@ class Worker:
         by_voucher = voucher.pays(owed(amounts)) if voucher else money.ZERO
         settled = settle(account.funds, amounts, by_voucher)
         bill_id = f"{bill_prefix(usage.first_day)}{account.version + 1}"
-        wallets = pending.wallets(snapshot)
+        used = pending.wallets(snapshot).values()
+        # Beside the wallets: account, two for a voucher, bill, month, journal page.
+        kept, ended = retire(table, account.account_id, used, now, MAX_TRANSACTION_ITEMS - len(used) - 6)
+        wallets = {wallet.tag: wallet for wallet in kept}
         spending = spend(table, account.account_id, voucher, by_voucher)
         after, items = change(
             table,
@@ -174,6 +183,7 @@ class Worker:
         shard = keys.shard_of(account.account_id, self.settings.due_shards)
         items += [
             *spending.items,
+            *ended,
             bills.bill_put(table, account.account_id, bill),
             bills.month_update(table, account.account_id, shard, bill),
         ]
@@ -277,5 +287,5 @@ class Worker:
 
 
 def _basis(account: Account) -> tuple[object, ...]:
-    """What the charges of counted usage depend on, beside the usage."""
-    return (account.conditions(), account.settled_through, account.last_bill, account.parts)
+    """What the counts of a day, and which of them are on no bill yet, depend on."""
+    return (account.conditions(), account.settled_through, account.last_bill)

@@ -38,11 +38,12 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
     now = business_instant(clock.now(settings, dynamodb))
     done = failed = 0
     for shard in keys.all_timer_shards(settings.due_shards):
-        for account_id, refund_id in due_refunds(dynamodb, settings.ledger_table, shard, now):
+        for timer in due_timers(dynamodb, settings.ledger_table, shard, now):
             try:
+                _, account_id, refund_id = timer.split("#")
                 complete_refund(dynamodb, settings, account_id, refund_id, now)
             except Exception:
-                logger.exception("timer failed", account_id=account_id, refund_id=refund_id)
+                logger.exception("timer failed", timer=timer)
                 failed += 1
             else:
                 done += 1
@@ -51,8 +52,8 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
     return {"done": done, "failed": failed}
 
 
-def due_refunds(dynamodb: DynamoDBClient, table: str, shard: str, now: datetime) -> Iterator[tuple[str, str]]:
-    """(account, refund) of the refunds of a shard whose money is due, first due first."""
+def due_timers(dynamodb: DynamoDBClient, table: str, shard: str, now: datetime) -> Iterator[str]:
+    """What of a shard is due, as `keys.timer` names it, first due first."""
     for item in query_all(
         dynamodb,
         TableName=table,
@@ -61,8 +62,7 @@ def due_refunds(dynamodb: DynamoDBClient, table: str, shard: str, now: datetime)
         ExpressionAttributeValues={":pk": {"S": shard}, ":after": {"S": rfc3339(now + ONE_SECOND)}},
         ProjectionExpression="due_sk",
     ):
-        _, account_id, refund_id = item["due_sk"]["S"].split("#")
-        yield account_id, refund_id
+        yield item["due_sk"]["S"]
 
 
 def complete_refund(

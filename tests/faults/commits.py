@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -207,5 +209,8 @@ class _Commit:
 
 def _text(item: Json) -> Json:
     """What an item says."""
-    found: Json = json.loads(next(item[name]["S"] for name in ("bill", "page", "body") if name in item))
+    if "bill" in item:
+        bill: Json = json.loads(zlib.decompress(base64.b64decode(item["bill"]["B"])))
+        return bill
+    found: Json = json.loads(next(item[name]["S"] for name in ("page", "body") if name in item))
     return found

@@ -11,7 +11,7 @@ from functools import cache
 from typing import NamedTuple
 
 from aws_platform import keys, live, records
-from aws_platform.bills import bill_from_text
+from aws_platform.bills import bill_from_item
 from rating.bill import Bill, TransactionType
 from rating.catalog import load
 from tests.faults import prepaid
@@ -210,7 +210,8 @@ def rounded(amount: Decimal) -> Decimal:
 def bills_of(cloud: Cloud, account_id: str) -> list[Bill]:
     """An account's bills, in the order in which they were issued."""
     found = cloud.world.dynamodb.table("ledger").partitions.get(keys.ledger(account_id).encode(), {}).values()
-    issued = [bill_from_text(item["bill"]["S"]) for item in found if "bill" in item]
+    texts = [base64.b64decode(item["bill"]["B"]) for item in found if "bill" in item]
+    issued = [bill_from_item({"bill": {"B": text}}) for text in texts]
     return sorted(issued, key=lambda bill: (bill.charged_at, int(bill.bill_id.rpartition("-")[2])))
 
 

@@ -87,6 +87,7 @@ def account_to_item(account: Account) -> dict[str, Any]:
         "last_bill": account.last_bill,
         "merchants": [[merchant.merchant_id, _text(merchant.granted_at)] for merchant in account.merchants],
         "parts": dict(account.parts),
+        "last_order": account.last_order and list(account.last_order),
         "moved_at": _text(account.moved_at),
     }
     return {
@@ -123,6 +124,7 @@ def account_from_item(item: Mapping[str, Any]) -> Account:
         last_bill=body["last_bill"],
         merchants=tuple(Merchant(one, datetime.fromisoformat(granted)) for one, granted in body["merchants"]),
         parts=body["parts"],
+        last_order=body["last_order"] and tuple(body["last_order"]),
         moved_at=_instant(body["moved_at"]),
         version=int(item["version"]["N"]),
     )

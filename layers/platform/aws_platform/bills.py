@@ -1,8 +1,9 @@
-"""Bills in the ledger table: one item each, its lines as one JSON text, found by charge month or by usage month."""
+"""Bills in the ledger table: one item each, as compressed JSON, found by charge month or by usage month."""
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -90,7 +91,7 @@ def _bills(
     if index:
         query["IndexName"] = index
     for item in query_all(dynamodb, **query):
-        yield bill_from_text(item["bill"]["S"])
+        yield bill_from_item(item)
 
 
 def as_of(account: Account, found: Iterable[Bill], prefix: str) -> list[Bill]:
@@ -110,15 +111,20 @@ def as_of(account: Account, found: Iterable[Bill], prefix: str) -> list[Bill]:
 
 
 def bill_to_item(account_id: str, bill: Bill) -> dict[str, Any]:
-    """As stored."""
+    """As stored. Compressed, for a month of many tags, switches and packages would not fit into an item otherwise."""
     charged_at = rfc3339(bill.charged_at)
     usage = bill.first_day.isoformat()
     return {
         "pk": {"S": keys.ledger(account_id)},
         "sk": {"S": keys.bill(bill.charge_month, charged_at, bill.bill_id)},
         "usage_sk": {"S": keys.bill_by_usage(bill.usage_month, usage, f"{charged_at}#{bill.bill_id}")},
-        "bill": {"S": bill_to_text(bill)},
+        "bill": {"B": zlib.compress(bill_to_text(bill).encode())},
     }
+
+
+def bill_from_item(item: Mapping[str, Any]) -> Bill:
+    """The bill of a stored item."""
+    return bill_from_text(zlib.decompress(item["bill"]["B"]).decode())
 
 
 def bill_to_text(bill: Bill) -> str:

@@ -26,6 +26,15 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
     return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
 
 
+def peek(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The body as an object before anybody has checked it; empty where it is none."""
+    try:
+        document = strict_json(raw_body(event))
+    except (problems.Problem, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
 def media_type(event: Mapping[str, Any]) -> str:
     """The content type without its parameters, in lower case."""
     return str((event.get("headers") or {}).get("content-type", "")).partition(";")[0].strip().lower()

@@ -109,6 +109,8 @@ MONTH_PREFIX = "2#month#"
 ORDER_PREFIX = "O#"
 GRANT_PREFIX = "G#"
 REFUND_PREFIX = "R#"
+ENDED_PREFIX = "E#"
+"""What packages had used when they left their wallets unfinished."""
 SPENT_VOUCHER_PREFIX = "V#"
 
 

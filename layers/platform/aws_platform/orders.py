@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from aws_platform import keys
+from aws_platform.ledger import OutdatedError
+from rating.account import Account
 from rating.allocation import Source
 from rating.civil import rfc3339
 from rating.funds import Fund
 from rating.orders import Order, PackageRecord, Refund, order_of_package
+from rating.wallet import Wallet
 
 _GRANT_ID = "grant-"
 
@@ -27,6 +30,21 @@ def package_key(package_id: str) -> str | None:
     """Sort key of the order or grant that a package came with; None for what is no package id."""
     found = order_of_package(package_id)
     return order_key(found[1]) if found else None
+
+
+def check_seen(account: Account, versions: Mapping[str, int]) -> None:
+    """Raises OutdatedError where orders, by sort key, were not read as of this account: read again.
+
+    One of them may be newer than the account; and the last one that it knows may not be visible yet, though it is
+    asked for: a version of 0 stands for an order that was not found.
+    """
+    if any(version > account.version for version in versions.values()):
+        raise OutdatedError
+    if (
+        account.last_order is not None
+        and versions.get(account.last_order[0], account.last_order[1]) < account.last_order[1]
+    ):
+        raise OutdatedError
 
 
 def order_put(table: str, account_id: str, order: Order, version: int) -> dict[str, Any]:
@@ -101,6 +119,26 @@ def refund_from_item(item: Mapping[str, Any]) -> Refund:
         datetime.fromisoformat(document["requested_at"]),
         document["completed_at"] and datetime.fromisoformat(document["completed_at"]),
     )
+
+
+def retire(
+    table: str, account_id: str, wallets: Iterable[Wallet], now: datetime, room: int
+) -> tuple[list[Wallet], list[dict[str, Any]]]:
+    """The wallets without packages that ended long ago, and the items, at most `room`, that remember those."""
+    kept: list[Wallet] = []
+    items: list[dict[str, Any]] = []
+    for wallet in wallets:
+        left, over = wallet.retired(now, room - len(items))
+        kept.append(left)
+        for one in over:
+            item = {**_key(account_id, f"{keys.ENDED_PREFIX}{one.package_id}"), "used": {"N": str(one.used)}}
+            items.append({"Put": {"TableName": table, "Item": item}})
+    return kept, items
+
+
+def ended_from_item(item: Mapping[str, Any]) -> tuple[str, int]:
+    """(package id, calls that bills had deducted) of a package that left its wallet unfinished."""
+    return item["sk"]["S"].removeprefix(keys.ENDED_PREFIX), int(item["used"]["N"])
 
 
 def _key(account_id: str, sort_key: str) -> dict[str, Any]:

@@ -24,10 +24,12 @@ def page[T](
     show: Callable[[T], dict[str, Any]],
     limit: int,
     cursor: str | None,
+    keep: Callable[[T], bool] = lambda _: True,
 ) -> dict[str, Any]:
     """One page of items that are in a lasting order: those after the one that the cursor names.
 
-    New items at the end do not move the pages before them. Raises Problem 422 for a cursor that names nothing.
+    New items at the end do not move the pages before them, and an item that is not kept any more may still be where a
+    page begins. Raises Problem 422 for a cursor that names nothing.
     """
     rest = iter(items)
     if cursor is not None:
@@ -35,7 +37,7 @@ def page[T](
         rest = dropwhile(lambda item: identity(item) != last, rest)
         if next(rest, None) is None:
             raise problems.invalid_request(FieldError("cursor", "not a cursor of this list"))
-    shown = list(islice(rest, limit + 1))
+    shown = list(islice(filter(keep, rest), limit + 1))
     more = len(shown) > limit
     kept = shown[:limit]
     return {

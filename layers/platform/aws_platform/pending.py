@@ -38,6 +38,10 @@ TRANSACTION_TYPES = {
 }
 
 
+type Counts = dict[tuple[date, tuple[datetime, ...]], DayCount]
+"""Counted days, by the instants at which they were cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Usage that is due together: one day of a daily account, the days of one month of a monthly one."""
@@ -100,7 +104,7 @@ def together(account: Account, days: Sequence[DueDay]) -> Iterable[Usage]:
         yield Usage(list(group), first_day(month), last_day(month))
 
 
-def pending_charges(
+def pending_charges(  # noqa: PLR0913 - all that charges depend on
     dynamodb: DynamoDBClient,
     settings: Settings,
     catalog: Catalog,
@@ -109,20 +113,26 @@ def pending_charges(
     now: datetime,
     *,
     run: Run = in_turn,
+    known: Counts | None = None,
 ) -> Pending:
     """Count the usage, take off what earlier bills hold, allocate and price the rest with what is there `now`.
 
+    `known` are counts of the same run, which need not be made again; it takes the new ones.
     Raises OutdatedError where not all of the last bill's transaction is visible yet.
     """
     account = snapshot.account
     packages = open_packages(snapshot, now)
     before = issued_before(dynamodb, settings, account, usage)
+    made: Counts = {} if known is None else known
     counts: dict[date, DayCount] = {}
     fresh: list[tuple[Segment, Mapping[str, int]]] = []
     for due in usage.days:
         segments = cut_day(account, due.day, packages, before)
-        cuts = [segment.start for segment in segments[1:]]
-        counts[due.day] = count_day(dynamodb, settings.usage_table, account.account_id, due.day, cuts, catalog, run)
+        cuts = tuple(segment.start for segment in segments[1:])
+        if (due.day, cuts) not in made:
+            table = settings.usage_table
+            made[due.day, cuts] = count_day(dynamodb, table, account.account_id, due.day, cuts, catalog, run)
+        counts[due.day] = made[due.day, cuts]
         fresh += not_billed(segments, counts[due.day].segments, before)
     allocation = allocate(fresh, packages)
     charges = _charges(catalog, snapshot, allocation, before, usage)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aws_platform import keys
 from aws_platform.accounts import account_from_item, account_put
 from aws_platform.ledger import OutdatedError, query_all
+from aws_platform.orders import order_key
 from rating.account import Account
 from rating.allocation import Source
 from rating.civil import local
@@ -121,12 +122,17 @@ def spend(table: str, account_id: str, voucher: Voucher | None, paid: Decimal) -
 
 
 def change(
-    table: str, before: Account, after: Account, changed: Iterable[Part] = (), removed: Iterable[str] = ()
+    table: str,
+    before: Account,
+    after: Account,
+    changed: Iterable[Part] = (),
+    removed: Iterable[str] = (),
+    order_id: str | None = None,
 ) -> tuple[Account, list[dict[str, Any]]]:
     """The account's next version with changed parts, and the transaction items that write them all.
 
-    `removed` are sort keys of parts that go. The version is set here. `before` must have been read with all parts that
-    change.
+    `removed` are sort keys of parts that go, `order_id` names an order or grant that the same transaction writes. The
+    version is set here. `before` must have been read with all parts that change.
     """
     version = before.version + 1
     parts = dict(before.parts)
@@ -144,6 +150,8 @@ def change(
         del parts[sort_key]
         items.append({"Delete": {"TableName": table, "Key": _key(before, sort_key)}})
     after = replace(after, version=version, parts=parts)
+    if order_id is not None:
+        after = replace(after, last_order=(order_key(order_id), version))
     return after, [account_put(table, before, after), *items]
 
 

@@ -135,13 +135,16 @@ class Reader:
 
 
 def unbilled(snapshot: Snapshot, totals: Calls) -> dict[date, dict[str, int]]:
-    """What no bill holds of the totals, of the tags whose wallets were read, by their own memory of the bills."""
+    """What no bill holds of the totals, of the tags whose wallets were read, by their own memory of the bills.
+
+    Days that no package of the tag serves are left out: the wallet may be younger than their bills.
+    """
     fresh: dict[date, dict[str, int]] = {}
     for day, counts in totals.items():
         new = {
             tag: calls - snapshot.wallets[tag].billed.get(day, 0)
             for tag, calls in counts.items()
-            if tag in snapshot.wallets
+            if tag in snapshot.wallets and snapshot.wallets[tag].served(day)
         }
         # The live totals may be behind a count.
         new = {tag: calls for tag, calls in new.items() if calls > 0}

@@ -112,6 +112,9 @@ class Account:
     parts: Mapping[str, int] = field(default_factory=dict)
     """What is kept beside the account (wallets, terms, vouchers), and at which version of the account each last
     changed. Who goes on from this account must have seen each of them as of that version."""
+    last_order: tuple[str, int] | None = None
+    """The order or grant that was written last, by sort key, and the version of the account that it was written with:
+    whoever reads that order must see no older one."""
     moved_at: datetime | None = None
     """The last movement of money; the next one is not booked before it, whatever its machine's clock says."""
     version: int = 0

@@ -13,7 +13,7 @@ from rating import money
 from rating.allocation import Source
 from rating.civil import ONE_DAY, day_of, local, start_of
 from rating.funds import BALANCE, Fund, share_out
-from rating.wallet import WalletPackage, ends_at
+from rating.wallet import WalletPackage, ends_at, is_delivered
 
 FREE_PACKAGE_DELAY = timedelta(minutes=30)
 """From the first opening, or the first merchant id, to the free packages (D13)."""
@@ -73,6 +73,10 @@ class PackageRecord:
     def resource_id(self) -> str:
         """What bills call it: one resource per piece."""
         return f"faceid-{self.package_id}"
+
+    def is_delivered(self, now: datetime) -> bool:
+        """Whether it is there at `now`."""
+        return is_delivered(self.source, self.delivered_at, now)
 
     def in_wallet(self) -> WalletPackage:
         """As it goes into its wallet."""

@@ -25,6 +25,14 @@ def ends_at(source: Source, delivered_at: datetime) -> datetime:
     return datetime.combine(last, time(23, 59, 59) if source is Source.PURCHASE else here.time(), SHANGHAI)
 
 
+def is_delivered(source: Source, delivered_at: datetime, now: datetime) -> bool:
+    """Whether a package is there at `now`: free ones are put into wallets ahead of time (D13).
+
+    A bought one is there as soon as it is known, for the clock of the machine that sold it may be ahead of this one's.
+    """
+    return source is Source.PURCHASE or delivered_at <= now
+
+
 @dataclass(frozen=True, slots=True)
 class WalletPackage:
     """A package in a wallet. What it cost and how it came is in the record of its order or grant."""
@@ -47,6 +55,10 @@ class WalletPackage:
     def expires_at(self) -> datetime:
         """The first instant at which it serves no more."""
         return self.ends_at + ONE_SECOND
+
+    def is_delivered(self, now: datetime) -> bool:
+        """Whether it is there; see `is_delivered`."""
+        return is_delivered(self.source, self.delivered_at, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +87,20 @@ class Wallet:
                 min((release for release in releases if release >= one.delivered_at), default=None),
             )
             for one in self.packages
-            if one.delivered_at <= now
+            if one.is_delivered(now)
         ]
+
+    def served(self, day: date) -> bool:
+        """Whether any of the packages may serve usage of the day."""
+        return any(day_of(one.delivered_at) <= day <= day_of(one.ends_at) for one in self.packages)
+
+    def retired(self, now: datetime, most: int) -> tuple[Wallet, tuple[WalletPackage, ...]]:
+        """The wallet without the packages that ended so long ago that no usage of their days can come any more.
+
+        At most so many; they are given too, for what they had left is known nowhere else.
+        """
+        over = [one for one in self.packages if one.expires_at + LATE_DAYS <= now][:most]
+        return replace(self, packages=tuple(one for one in self.packages if one not in over)), tuple(over)
 
     def with_package(self, package: WalletPackage) -> Wallet:
         """The wallet with one more package."""

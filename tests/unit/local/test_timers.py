@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -14,6 +15,7 @@ from aws_platform import keys
 from local.functions import Functions
 from local.template import Schedule
 from local.timers import FUNCTION, TimerSource
+from local.work import StuckError
 from tests.support.product import create_tables, template
 
 DUE = datetime.fromisoformat("2025-03-01T10:03:00+08:00")
@@ -24,11 +26,12 @@ class Called:
 
     def __init__(self) -> None:
         self.functions: list[str] = []
+        self.failed = 0
 
     def call(self, function: str, _: bytes) -> bytes:
         """Note it."""
         self.functions.append(function)
-        return b"{}"
+        return json.dumps({"done": 1, "failed": self.failed}).encode()
 
 
 @pytest.fixture
@@ -73,3 +76,12 @@ def test_what_is_due_is_one_call_of_the_sweep(dynamodb: Any) -> None:
     source.run(DUE)
     assert called.functions == [FUNCTION]
     assert source.kind == "timer"
+
+
+def test_a_failed_timer_stops_the_clock(dynamodb: Any) -> None:
+    """Where a timer failed the move is broken off, and goes on from the same moment the next time."""
+    called = Called()
+    called.failed = 1
+    source = TimerSource(sweep(), cast("Functions", called), DUE, dynamodb, "ledger")
+    with pytest.raises(StuckError, match="1 timers failed"):
+        source.run(DUE)

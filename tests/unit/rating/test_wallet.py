@@ -59,11 +59,28 @@ def test_the_last_second_is_included() -> None:
 
 def test_only_delivered_packages_are_open() -> None:
     """A package that is still on its way is in the wallet, but nobody can use it before its delivery (D13)."""
-    wallet = Wallet(
-        TAG, (package(delivered="2025-03-10T08:00:00"), package("on-its-way", delivered="2025-03-10T08:00:01"))
-    )
+    given = package(delivered="2025-03-10T08:00:00", source=Source.GIFT)
+    wallet = Wallet(TAG, (given, package("on-its-way", delivered="2025-03-10T08:00:01", source=Source.GIFT)))
     assert [one.package_id for one in wallet.open_packages(NOW)] == ["p"]
     assert [one.package_id for one in wallet.open_packages(NOW + SECOND)] == ["p", "on-its-way"]
+
+
+def test_a_bought_package_is_there_at_once() -> None:
+    """The machine that sold it may be ahead of the one that reads it."""
+    wallet = Wallet(TAG, (package(delivered="2025-03-10T08:00:03"),))
+    assert [one.package_id for one in wallet.open_packages(NOW)] == ["p"]
+
+
+def test_packages_retire_when_nothing_can_come_any_more() -> None:
+    """What ended, with something left, goes after all late usage of its days; at most as many as there is room for."""
+    old = [package(f"old-{number}", used=number, delivered="2024-01-01T09:00:00") for number in range(3)]
+    wallet = Wallet(TAG, (*old, package()))
+    at_last = ends_at(Source.PURCHASE, old[0].delivered_at) + SECOND + LATE_DAYS
+    assert wallet.retired(at_last - SECOND, 9) == (wallet, ())
+    left, over = wallet.retired(at_last, 9)
+    assert ([one.package_id for one in left.packages], over) == (["p"], tuple(old))
+    left, over = wallet.retired(at_last, 2)
+    assert (len(left.packages), over) == (2, tuple(old[:2]))
 
 
 def test_open_packages_have_what_bills_left() -> None:
