@@ -13,7 +13,7 @@ from rating.account import Account
 from rating.allocation import Source
 from rating.catalog import FreeGrant, GrantTrigger, load
 from rating.civil import day_of
-from rating.orders import FREE_PACKAGE_DELAY, Order, PackageRecord, package_id, stamp
+from rating.orders import FREE_PACKAGE_DELAY, Order, PackageRecord, order_id, package_id, stamp
 
 _REASONS: dict[GrantTrigger, str] = {"first_opening": "first opening", "eid_merchant": "first merchant id"}
 
@@ -47,8 +47,8 @@ def with_free_packages(
         for number, one in enumerate(grants, start=1)
     ]
     packages.sort(key=lambda package: package.package_id)
-    order = Order(f"grant-{order_stamp}", when, tuple(packages), reason=_REASONS[trigger])
-    wallets = [snapshot.wallet(one.tag).with_package(one.in_wallet()) for one in packages]
+    order = Order(order_id(Source.GIFT, order_stamp), when, tuple(packages), reason=_REASONS[trigger])
+    wallets = snapshot.stocked(packages)
     return Changed(account, wallets, [order_put(table, account.account_id, order, version)], order.order_id)
 
 

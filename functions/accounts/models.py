@@ -14,7 +14,7 @@ from aws_platform.api import Body, Shown
 from aws_platform.days import FIRST_DAY, LAST_DAY, Day
 from aws_platform.keys import ACCOUNT_ID_PATTERN
 from rating import money
-from rating.catalog import UnknownTag, load
+from rating.catalog import load
 from rating.catalog.model import PRICE_LIMIT
 
 _LARGEST_AMOUNT = Decimal(10**9)
@@ -70,10 +70,9 @@ def _decimal(text: str, decimals: int) -> Decimal:
 
 def _known_tag(tag: str) -> str:
     """A thing that is not there is said before what is wrong with the body (contract, Conventions)."""
-    try:
-        return load().tag(tag).code
-    except UnknownTag as error:
-        raise problems.not_found("tag") from error
+    if not load().has_tag(tag):
+        raise problems.not_found("tag")
+    return tag
 
 
 def _email(text: str) -> str:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from accounts.models import Adjustment, TopUp
-from accounts.views import show_balance, show_payment
+from accounts.views import show_balance
 from aws_platform.api import Answer, Call, answer
 from aws_platform.bills import bill_put
 from aws_platform.idempotency import Effect, once
 from aws_platform.ledger import journal_put
+from aws_platform.shown import show_payment
 from aws_platform.snapshot import change
 from rating import money
 from rating.account import Account
-from rating.bill import Bill, BilledCharge, BilledLine, TransactionType
-from rating.billing import Line, Quantities
-from rating.civil import business_instant, day_of, month_of
-from rating.funds import Fund, Movement, credit, pay
+from rating.bill import TransactionType, bill_of_day, single_charge
+from rating.civil import business_instant, day_of
+from rating.funds import Fund, credit, pay
 from rating.orders import stamp
 from rating.pricing import AppliedPrice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from aws_platform.reading import Item
 
@@ -59,11 +58,12 @@ def adjust(call: Call, body: Adjustment) -> Answer:
         when = account.booked_at(business_instant(call.now))
         funds, movements = pay(account.funds, fee)
         after, items = change(table, account, account.with_funds(funds, when))
-        bill = replace(
-            _adjustment_bill(f"adjustment-{stamp(when, after.version)}", fee, movements, when),
-            reason=body.reason,
-            corrects=body.corrects,
-        )
+        payment = {movement.fund: -movement.amount for movement in movements}
+        # Its details are what it deducts, so its month's precision row does not need it (D15).
+        charge = single_charge("", day_of(when), 1, AppliedPrice(fee, None, None), payment)
+        bill_id = f"adjustment-{stamp(when, after.version)}"
+        bill = bill_of_day(bill_id, TransactionType.ADJUSTMENT, when, (charge,))
+        bill = replace(bill, reason=body.reason, corrects=body.corrects)
         return Effect(
             [
                 *items,
@@ -75,7 +75,7 @@ def adjust(call: Call, body: Adjustment) -> Answer:
                     "transaction_id": bill.transaction_id(1),
                     "bill_id": bill.bill_id,
                     "amount": money.yuan(-fee),
-                    "payment": show_payment(bill.charges[0].payment),
+                    "payment": show_payment(payment),
                     "balance": show_balance(funds),
                 },
                 HTTPStatus.CREATED,
@@ -83,19 +83,3 @@ def adjust(call: Call, body: Adjustment) -> Answer:
         )
 
     return once(call, effect)
-
-
-def _adjustment_bill(bill_id: str, fee: Decimal, movements: Sequence[Movement], when: datetime) -> Bill:
-    """One line of one fee. Its details are what it deducts, so its month's precision row does not need it (D15)."""
-    day = day_of(when)
-    payment = {movement.fund: -movement.amount for movement in movements}
-    line = Line("", day, day, Quantities(raw=1, postpaid=1), AppliedPrice(fee, None, None))
-    return Bill(
-        bill_id=bill_id,
-        transaction_type=TransactionType.ADJUSTMENT,
-        charged_at=when,
-        charge_month=month_of(day),
-        first_day=day,
-        last_day=day,
-        charges=(BilledCharge("", fee, payment, (BilledLine(line, payment),)),),
-    )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from rating import money
 from rating.account import Account, Merchant
 from rating.civil import rfc3339
-from rating.funds import Fund, Funds
+from rating.funds import Funds
 from rating.pricing import ContractPrice, Discount
 from rating.vouchers import Voucher
 
@@ -51,11 +49,6 @@ def show_balance(funds: Funds) -> dict[str, str]:
         "income_transfer": money.yuan(funds.income_transfer),
         "gift": money.yuan(funds.gift),
     }
-
-
-def show_payment(payment: Mapping[Fund, Decimal]) -> dict[str, str]:
-    """Which money paid, in the order of payment."""
-    return {fund.value: money.yuan(payment.get(fund, money.ZERO)) for fund in Fund}
 
 
 def show_merchant(merchant: Merchant) -> dict[str, str]:

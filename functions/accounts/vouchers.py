@@ -14,7 +14,7 @@ from accounts.views import show_voucher
 from aws_platform import clients, keys, problems
 from aws_platform.api import Answer, Call, answer
 from aws_platform.idempotency import Effect, once
-from aws_platform.ledger import query_all
+from aws_platform.ledger import with_prefix
 from aws_platform.paging import page
 from aws_platform.problems import FieldError
 from aws_platform.reading import in_partition
@@ -90,11 +90,4 @@ def _all_vouchers(table: str, account_id: str) -> Iterator[Voucher]:
 
 def _stored(table: str, account_id: str, prefix: str) -> Iterator[Voucher]:
     """The vouchers under a prefix, by id."""
-    found = query_all(
-        clients.dynamodb(),
-        TableName=table,
-        KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-        ExpressionAttributeValues={":pk": {"S": keys.ledger(account_id)}, ":prefix": {"S": prefix}},
-        ConsistentRead=True,
-    )
-    return map(voucher_from_item, found)
+    return map(voucher_from_item, with_prefix(clients.dynamodb(), table, account_id, prefix))

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from aws_platform.shown import show_payment
 from rating import money
 from rating.bill import Bill, BilledCharge, BilledLine, TransactionType
 from rating.billing import Line
@@ -119,7 +120,7 @@ def totals(rows: Iterable[Row], show: Any) -> dict[str, str]:
     return {
         "original_cost": show(original_cost),
         "total_cost": show(total_cost),
-        **_show_payment(payment),
+        **show_payment(payment),
     }
 
 
@@ -190,7 +191,7 @@ def _resource_row(account_id: str, bill: Bill, charge: BilledCharge, catalog: Ca
         "original_cost": money.yuan(original) if listed else None,
         "discount_rate": None if rate is None else format(rate, "f"),
         "total_cost": money.yuan(charge.amount),
-        **_show_payment(charge.payment),
+        **show_payment(charge.payment),
     }
     return Row(
         f"{bill.bill_id}#{charge.resource.resource_id if charge.resource else charge.tag}",
@@ -213,7 +214,7 @@ def _detail_row(
         "usage_day": line.first_day.isoformat() if of_usage and one_day else None,
         **(period(line.first_day, line.last_day) if of_usage else {}),
         **show_line(line, _price_unit(bill)),
-        **_show_payment(billed.payment),
+        **show_payment(billed.payment),
     }
     original = line.original_cost or money.ZERO
     return Row(transaction_id, shown, original, line.total_cost, billed.payment)
@@ -249,15 +250,6 @@ def _precision_row(account_id: str, bill: Bill) -> Row:
         "original_cost": None,
         "total_cost": money.detail(bill.precision_difference),
         "formula": "deducted - details",
-        **_show_payment({}),
+        **show_payment({}),
     }
     return Row(bill.transaction_id(1), shown, money.ZERO, bill.precision_difference, {})
-
-
-def _show_payment(payment: Mapping[Fund, Decimal]) -> dict[str, str]:
-    return {
-        "cash": money.yuan(payment.get(Fund.CASH, money.ZERO)),
-        "income_transfer": money.yuan(payment.get(Fund.INCOME_TRANSFER, money.ZERO)),
-        "gift": money.yuan(payment.get(Fund.GIFT, money.ZERO)),
-        "voucher": money.yuan(payment.get(Fund.VOUCHER, money.ZERO)),
-    }

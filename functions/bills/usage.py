@@ -9,13 +9,13 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from aws_platform import keys, live, records
-from aws_platform.bills import as_of, bills_by_usage
+from aws_platform.bills import bills_of_months
 from aws_platform.directory import read_names
 from aws_platform.ledger import query_all
 from aws_platform.snapshot import read_snapshot
 from aws_platform.standing import Reader, unbilled
 from rating.billing import Quantities
-from rating.civil import day_of, month_of, next_month
+from rating.civil import day_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -150,15 +150,12 @@ def _billed(
     Raises OutdatedError where they are not the bills that the account knows.
     """
     cover: dict[tuple[date, str], Quantities] = {}
-    month = month_of(query.first)
-    while month <= month_of(query.last):
-        for bill in as_of(account, bills_by_usage(dynamodb, table, account.account_id, month), month.replace("-", "")):
-            for segment in bill.counted:
-                day = day_of(segment.start)
-                for tag, quantities in segment.quantities().items():
-                    if query.first <= day <= query.last and query.tag in {None, tag}:
-                        cover[day, tag] = cover.get((day, tag), Quantities()).plus(quantities)
-        month = next_month(month)
+    for bill in bills_of_months(dynamodb, table, account, query.first, query.last):
+        for segment in bill.counted:
+            day = day_of(segment.start)
+            for tag, quantities in segment.quantities().items():
+                if query.first <= day <= query.last and query.tag in {None, tag}:
+                    cover[day, tag] = cover.get((day, tag), Quantities()).plus(quantities)
     return cover
 
 

@@ -16,7 +16,7 @@ from aws_platform.problems import FieldError
 from catalog_api.models import ACTIVITY_ID_PATTERN, ActivityBody, PricesBody, QuoteBody
 from rating import money
 from rating.activities import Activity
-from rating.catalog import Catalog, CatalogError, PriceList, Tier, UnknownTag, load
+from rating.catalog import Catalog, CatalogError, PriceList, Tier, load
 from rating.civil import day_of
 from rating.quotes import Mix, Postpaid, TooManyMixes, quote
 
@@ -29,7 +29,7 @@ def show_catalog(call: Call, price_list: PriceList, at: date | None) -> Answer:
 
 def check_tag(call: Call) -> None:
     """The tag of the path is one of the catalog's. Raises Problem 404 `tag_not_found`."""
-    if not _known(call.event["pathParameters"]["tag"]):
+    if not load().has_tag(call.event["pathParameters"]["tag"]):
         raise problems.not_found("tag")
 
 
@@ -95,7 +95,9 @@ def set_activity(call: Call, activity_id: str, body: ActivityBody) -> Answer:
     errors = []
     if body.until is not None and body.until <= body.first_day:
         errors.append(FieldError("until", "must be after from"))
-    errors += [FieldError(f"tags.{at}", "unknown tag") for at, tag in enumerate(body.tags or ()) if not _known(tag)]
+    errors += [
+        FieldError(f"tags.{at}", "unknown tag") for at, tag in enumerate(body.tags or ()) if not load().has_tag(tag)
+    ]
     if errors:
         raise problems.invalid_request(*errors)
     activity = Activity(
@@ -121,7 +123,7 @@ def make_quote(call: Call, body: QuoteBody) -> Answer:
 
     Raises Problem 422 for an unknown tag, or 409 `offer_too_complex`.
     """
-    if not _known(body.tag):
+    if not load().has_tag(body.tag):
         raise problems.invalid_request(FieldError("tag", "unknown tag"))
     today = day_of(call.now)
     catalog = read_catalog(clients.dynamodb(), call.settings.ledger_table)
@@ -176,11 +178,3 @@ def _show_activity(activity: Activity) -> dict[str, Any]:
         "tags": activity.tags,
         "refundable": activity.refundable,
     }
-
-
-def _known(tag: str) -> bool:
-    try:
-        load().tag(tag)
-    except UnknownTag:
-        return False
-    return True

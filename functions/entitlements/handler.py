@@ -17,7 +17,7 @@ from aws_platform.ledger import OutdatedError, up_to_date
 from aws_platform.snapshot import Snapshot, snapshot_of
 from aws_platform.standing import Left, Reader
 from rating.account import Account, Status
-from rating.catalog import UnknownTag, load
+from rating.catalog import load
 
 api = Api()
 NOTHING = Left(0, 0)
@@ -37,7 +37,7 @@ class EntitlementShown(Shown):
 
 def _wallet_of(event: Mapping[str, Any]) -> Sequence[str]:
     tag = str((event.get("pathParameters") or {}).get("tag"))
-    return [keys.wallet(tag)] if _is_tag(tag) else []
+    return [keys.wallet(tag)] if load().has_tag(tag) else []
 
 
 @api.route(
@@ -54,7 +54,7 @@ def get_entitlement(
     tag: Annotated[str, Path()],
 ) -> Answer:
     """Ask whether the next call of a tag may be made; usage that is not settled yet counts."""
-    if not _is_tag(tag):
+    if not load().has_tag(tag):
         raise problems.not_found("tag")
     call, key = api.call, keys.wallet(tag)
     try:
@@ -66,14 +66,6 @@ def get_entitlement(
 def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Answer one request."""
     return api.handle(event, context)
-
-
-def _is_tag(code: str) -> bool:
-    try:
-        load().tag(code)
-    except UnknownTag:
-        return False
-    return True
 
 
 def _again(call: Call, key: str) -> Snapshot:

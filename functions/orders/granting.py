@@ -14,12 +14,11 @@ from aws_platform.price_book import read_catalog
 from aws_platform.problems import FieldError
 from aws_platform.snapshot import change, snapshot_of
 from orders.models import NewGrant
-from orders.purchase import MAX_WALLET_PACKAGES, stocked, without_ended
+from orders.purchase import check_room, without_ended
 from orders.views import show_package
 from rating.allocation import Source
-from rating.catalog import UnknownTag
 from rating.civil import business_instant
-from rating.orders import Order, PackageRecord, package_id, stamp
+from rating.orders import Order, PackageRecord, order_id, package_id, stamp
 
 if TYPE_CHECKING:
     from aws_platform.reading import Item
@@ -29,24 +28,22 @@ if TYPE_CHECKING:
 def grant(call: Call, body: NewGrant) -> Answer:
     """Give a package, once per key. Raises Problem 422 for an unknown tag, 409 `too_many_packages`."""
     catalog = read_catalog(clients.dynamodb(), call.settings.ledger_table)
-    try:
-        tag = catalog.tag(body.tag)
-    except UnknownTag as error:
-        raise problems.invalid_request(FieldError("tag", "there is no such tag")) from error
+    if not catalog.has_tag(body.tag):
+        raise problems.invalid_request(FieldError("tag", "there is no such tag"))
+    tag = catalog.tag(body.tag)
     wallet_key = keys.wallet(tag.code)
 
     def effect(account: Account, items: Mapping[str, Item]) -> Effect:
-        snapshot = snapshot_of(account, [items[wallet_key]] if wallet_key in items else [], [wallet_key])
+        snapshot = snapshot_of(account, items.values(), [wallet_key])
         when, table = account.booked_at(business_instant(call.now)), call.settings.ledger_table
         snapshot, ended = without_ended(table, snapshot, when)
-        if len(snapshot.wallet(tag.code).packages) >= MAX_WALLET_PACKAGES:
-            raise problems.conflict("too_many_packages", f"at most {MAX_WALLET_PACKAGES} packages of a tag at a time")
+        check_room(snapshot, [tag.code])
         order_stamp = stamp(when, account.version + 1)
         given = PackageRecord(
             package_id(Source.GIFT, order_stamp, tag.number, 1), tag.code, Source.GIFT, body.calls, when
         )
-        order = Order(f"grant-{order_stamp}", when, (given,), reason=body.reason)
-        wallets = stocked(snapshot, order.packages)
+        order = Order(order_id(Source.GIFT, order_stamp), when, (given,), reason=body.reason)
+        wallets = snapshot.stocked(order.packages)
         after, writes = change(table, account, account, wallets, order_id=order.order_id)
         writes += [order_put(table, account.account_id, order, after.version), *ended]
         shown = show_package(catalog, after, order, given, used=0, now=when)

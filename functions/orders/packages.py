@@ -8,12 +8,12 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_platform import bills, keys, problems
-from aws_platform.ledger import query_all
+from aws_platform.ledger import with_prefix
 from aws_platform.orders import check_seen, ended_from_item, order_from_item, order_key, refund_from_item
 from aws_platform.snapshot import Snapshot, read_snapshot
 from aws_platform.standing import Reader, Standing
 from orders.views import show_order, show_package, show_refund_order
-from rating.civil import day_of, month_of, next_month
+from rating.civil import day_of
 from rating.orders import Order, PackageRecord, Refund
 
 if TYPE_CHECKING:
@@ -147,16 +147,12 @@ class Shop:
 
         Raises OutdatedError where they are not the bills that the account knows.
         """
-        table, month = self.settings.ledger_table, month_of(day_of(package.delivered_at))
-        last = month_of(day_of(min(self.now, package.ends_at)))
-        while month <= last:
-            found = bills.bills_by_usage(self.dynamodb, table, self.account_id, month)
-            for bill in bills.as_of(account, found, month.replace("-", "")):
-                for segment in bill.counted:
-                    for one in segment.deductions:
-                        if one.package_id == package.package_id:
-                            yield day_of(segment.start), one.calls
-            month = next_month(month)
+        table, last = self.settings.ledger_table, day_of(min(self.now, package.ends_at))
+        for bill in bills.bills_of_months(self.dynamodb, table, account, day_of(package.delivered_at), last):
+            for segment in bill.counted:
+                for one in segment.deductions:
+                    if one.package_id == package.package_id:
+                        yield day_of(segment.start), one.calls
 
     def _orders(self, snapshot: Snapshot) -> list[Order]:
         """Orders and grants, as of the snapshot. Raises OutdatedError: read again."""
@@ -167,13 +163,7 @@ class Shop:
         return [order_from_item(item) for item in items]
 
     def _items(self, prefix: str) -> Iterator[Any]:
-        return query_all(
-            self.dynamodb,
-            TableName=self.settings.ledger_table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues={":pk": {"S": keys.ledger(self.account_id)}, ":prefix": {"S": prefix}},
-            ConsistentRead=True,
-        )
+        return with_prefix(self.dynamodb, self.settings.ledger_table, self.account_id, prefix)
 
     def _get(self, sort_key: str) -> Any:
         """The item, or None; a text that is longer than any id of ours may be more than a key can hold."""

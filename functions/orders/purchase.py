@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -24,12 +24,11 @@ from orders.views import show_order
 from rating import money
 from rating.account import Account, Stage
 from rating.allocation import Source
-from rating.bill import Bill, Resource, TransactionType, prepaid_charge
-from rating.billing import Line, Quantities
-from rating.catalog import Catalog, PackageOffer, UnknownTag
-from rating.civil import business_instant, day_of, month_of, start_of
-from rating.funds import Fund, pay
-from rating.orders import Order, PackageRecord, package_id, paid, stamp
+from rating.bill import Bill, TransactionType, bill_of_day, single_charge
+from rating.catalog import Catalog, PackageOffer
+from rating.civil import business_instant, day_of
+from rating.funds import pay
+from rating.orders import Order, PackageRecord, order_id, package_id, paid, resource_of, stamp
 from rating.pricing import FULL_RATE, AppliedPrice
 from rating.vouchers import Scene, Voucher
 
@@ -108,7 +107,7 @@ def place(call: Call, body: NewOrder) -> Answer:
     parts = parts_of(body)
 
     def effect(account: Account, items: Mapping[str, Item]) -> Effect:
-        snapshot = snapshot_of(account, [items[key] for key in parts if key in items], parts)
+        snapshot = snapshot_of(account, items.values(), parts)
         when = account.booked_at(business_instant(call.now))
         basket = fill(shelf, body, when)
         if EID_TAG in {offer.tag for offer in basket.offers} and not account.enterprise_verified:
@@ -116,7 +115,7 @@ def place(call: Call, body: NewOrder) -> Answer:
         voucher = _voucher(snapshot, body.voucher_id, basket.amount, when)
         check_may_order(account)
         snapshot, ended = without_ended(call.settings.ledger_table, snapshot, when)
-        _check_room(snapshot, basket)
+        check_room(snapshot, [offer.tag for offer in basket.offers])
         made = deliver(call, shelf.catalog, snapshot, basket, voucher, when)
         return Effect([*made.items, *ended], made.answer)
 
@@ -169,7 +168,7 @@ def deliver(
         raise Problem(
             HTTPStatus.PAYMENT_REQUIRED, "insufficient_balance", "the balance does not suffice; nothing was ordered"
         )
-    payment = {**({Fund.VOUCHER: by_voucher} if by_voucher else {}), **account.funds.payment_of(amount - by_voucher)}
+    payment = account.funds.payment_of(amount, by_voucher)
     funds, movements = pay(account.funds, amount - by_voucher)
     order_stamp = stamp(when, account.version + 1)
     pieces = [
@@ -186,7 +185,7 @@ def deliver(
         for number, offer in enumerate(basket.offers, start=1)
     ]
     order = Order(
-        f"order-{order_stamp}",
+        order_id(Source.PURCHASE, order_stamp),
         when,
         paid(pieces, payment),
         basket.activity.activity_id if basket.activity else None,
@@ -197,7 +196,7 @@ def deliver(
         table,
         account,
         account.with_funds(funds, when),
-        [*stocked(snapshot, order.packages), *spending.left],
+        [*snapshot.stocked(order.packages), *spending.left],
         spending.removed,
         order.order_id,
     )
@@ -219,14 +218,6 @@ def without_ended(table: str, snapshot: Snapshot, when: datetime) -> tuple[Snaps
     return replace(snapshot, wallets={wallet.tag: wallet for wallet in wallets}), items
 
 
-def stocked(snapshot: Snapshot, packages: Iterable[PackageRecord]) -> list[Any]:
-    """The wallets with these packages in them."""
-    wallets = {package.tag: snapshot.wallet(package.tag) for package in packages}
-    for package in packages:
-        wallets[package.tag] = wallets[package.tag].with_package(package.in_wallet())
-    return list(wallets.values())
-
-
 def _only_for_enterprises() -> Problem:
     return Problem(HTTPStatus.FORBIDDEN, "enterprise_verification_required", "E证通 is for enterprises")
 
@@ -240,10 +231,8 @@ def _shelf(call: Call) -> Shelf:
 
 
 def _offer(catalog: Catalog, sku: str, when: datetime) -> PackageOffer | None:
-    try:
-        offers = catalog.package_offers(sku.partition(":")[0], day_of(when))
-    except UnknownTag:
-        return None
+    tag = sku.partition(":")[0]
+    offers = catalog.package_offers(tag, day_of(when)) if catalog.has_tag(tag) else ()
     return next((offer for offer in offers if offer.sku == sku), None)
 
 
@@ -258,38 +247,25 @@ def _voucher(snapshot: Snapshot, voucher_id: str | None, amount: Decimal, when: 
     return voucher
 
 
-def _check_room(snapshot: Snapshot, basket: Basket) -> None:
-    for tag in {offer.tag for offer in basket.offers}:
-        more = sum(offer.tag == tag for offer in basket.offers)
-        if len(snapshot.wallet(tag).packages) + more > MAX_WALLET_PACKAGES:
+def check_room(snapshot: Snapshot, tags: Sequence[str]) -> None:
+    """Raises Problem 409 `too_many_packages` where a wallet has no room for the packages of these tags, a tag each."""
+    for tag in dict.fromkeys(tags):
+        if len(snapshot.wallet(tag).packages) + tags.count(tag) > MAX_WALLET_PACKAGES:
             raise problems.conflict("too_many_packages", f"at most {MAX_WALLET_PACKAGES} packages of a tag at a time")
 
 
 def _bill(order: Order, rate: Decimal) -> Bill:
     """One row a piece."""
-    day = day_of(order.created_at)
-    return Bill(
-        bill_id=order.order_id,
-        transaction_type=TransactionType.PREPAY_PURCHASE,
-        charged_at=order.created_at,
-        charge_month=month_of(day),
-        first_day=day,
-        last_day=day,
-        charges=tuple(
-            prepaid_charge(
-                package.tag,
-                Resource(package.resource_id, package.calls, start_of(day), package.ends_at),
-                Line(
-                    package.tag,
-                    day,
-                    day,
-                    Quantities(raw=1, postpaid=1),
-                    AppliedPrice(package.amount, package.list_price, rate),
-                ),
-                package.payment,
-            )
-            for package in order.packages
-        ),
-        order_id=order.order_id,
-        voucher_id=order.voucher_id,
+    charges = tuple(
+        single_charge(
+            package.tag,
+            day_of(order.created_at),
+            1,
+            AppliedPrice(package.amount, package.list_price, rate),
+            package.payment,
+            resource_of(package.package_id, package.calls, package.delivered_at),
+        )
+        for package in order.packages
     )
+    bill = bill_of_day(order.order_id, TransactionType.PREPAY_PURCHASE, order.created_at, charges)
+    return replace(bill, order_id=order.order_id, voucher_id=order.voucher_id)

@@ -173,9 +173,7 @@ def _package(items: Mapping[str, Item], package_id: str, now: datetime) -> tuple
 def _case(account: Account, items: Mapping[str, Item], package_id: str, now: datetime) -> Case:
     order, version, package = _package(items, package_id, now)
     check_seen(account, {order_key(order.order_id): version})
-    wallet_key = keys.wallet(package.tag)
-    parts = [items[wallet_key]] if wallet_key in items else []
-    return Case(order, version, package, snapshot_of(account, parts, [wallet_key]))
+    return Case(order, version, package, snapshot_of(account, items.values(), [keys.wallet(package.tag)]))
 
 
 def _refusal(settings: Settings, case: Case, now: datetime) -> Refusal | None:

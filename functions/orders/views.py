@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from aws_platform.shown import show_payment
 from rating import money
 from rating.account import Account
 from rating.allocation import Source
@@ -14,11 +15,6 @@ from rating.catalog import Catalog
 from rating.civil import ONE_SECOND, rfc3339
 from rating.funds import Fund
 from rating.orders import Order, PackageRecord, Refund, Refusal, package_name, refund_refusal, refundable_until
-
-
-def show_payment(payment: Mapping[Fund, Decimal]) -> dict[str, str]:
-    """Every fund, in the order of payment."""
-    return {fund.value: money.yuan(payment.get(fund, money.ZERO)) for fund in Fund}
 
 
 def show_order(order: Order, catalog: Catalog) -> dict[str, Any]:

@@ -16,14 +16,11 @@ from aws_platform.ledger import OutdatedError, journal_put, query_all, transact
 from aws_platform.orders import refund_from_item, refund_put
 from aws_platform.settings import Settings
 from aws_platform.snapshot import change
-from rating.allocation import Source
-from rating.bill import Bill, Resource, TransactionType, prepaid_charge
-from rating.billing import Line, Quantities
-from rating.civil import ONE_SECOND, business_instant, day_of, month_of, rfc3339, start_of
+from rating.bill import Bill, TransactionType, bill_of_day, single_charge
+from rating.civil import ONE_SECOND, business_instant, day_of, rfc3339
 from rating.funds import Movement, credit
-from rating.orders import Refund
+from rating.orders import Refund, resource_of
 from rating.pricing import AppliedPrice
-from rating.wallet import ends_at
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -103,27 +100,16 @@ def complete_refund(
 
 def _bill(refund: Refund, when: datetime) -> Bill:
     """The row of a refund: what the row of the purchase said, taken back without what a voucher paid."""
-    day = day_of(when)
-    resource = Resource(
-        f"faceid-{refund.package_id}",
-        refund.calls,
-        start_of(day_of(refund.delivered_at)),
-        ends_at(Source.PURCHASE, refund.delivered_at),
+    charge = single_charge(
+        refund.tag,
+        day_of(when),
+        -1,
+        AppliedPrice(refund.amount, refund.list_price, None),
+        {fund: -amount for fund, amount in refund.refunds.items()},
+        resource_of(refund.package_id, refund.calls, refund.delivered_at),
     )
-    line = Line(
-        refund.tag, day, day, Quantities(raw=-1, postpaid=-1), AppliedPrice(refund.amount, refund.list_price, None)
-    )
-    payment = {fund: -amount for fund, amount in refund.refunds.items()}
-    return Bill(
-        bill_id=refund.refund_id,
-        transaction_type=TransactionType.PREPAY_REFUND,
-        charged_at=when,
-        charge_month=month_of(day),
-        first_day=day,
-        last_day=day,
-        charges=(prepaid_charge(refund.tag, resource, line, payment),),
-        order_id=refund.order_id,
-    )
+    bill = bill_of_day(refund.refund_id, TransactionType.PREPAY_REFUND, when, (charge,))
+    return replace(bill, order_id=refund.order_id)
 
 
 def _publish(failed: int) -> None:

@@ -94,6 +94,18 @@ def _bills(
         yield bill_from_item(item)
 
 
+def bills_of_months(dynamodb: DynamoDBClient, table: str, account: Account, first: date, last: date) -> Iterator[Bill]:
+    """The bills of the usage months from the first day's to the last one's, if the account knows them all.
+
+    Raises OutdatedError where they are not the bills that this version of the account knows: read again.
+    """
+    month = month_of(first)
+    while month <= month_of(last):
+        found = bills_by_usage(dynamodb, table, account.account_id, month)
+        yield from as_of(account, found, month.replace("-", ""))
+        month = next_month(month)
+
+
 def as_of(account: Account, found: Iterable[Bill], prefix: str) -> list[Bill]:
     """The bills of a usage day or month, if they are those that this version of the account knows.
 

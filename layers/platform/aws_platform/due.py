@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_platform import keys
 from aws_platform.accounts import account_from_item
-from aws_platform.ledger import query_all
+from aws_platform.ledger import query_all, through
 from aws_platform.snapshot import Snapshot, is_part, snapshot_of
 
 if TYPE_CHECKING:
@@ -70,17 +70,7 @@ def read_due(
     account: Account | None = None
     parts: list[Mapping[str, Any]] = []
     months: list[DueMonth] = []
-    for item in query_all(
-        dynamodb,
-        TableName=ledger_table,
-        KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-        ExpressionAttributeValues={
-            ":pk": {"S": keys.ledger(account_id)},
-            ":first": {"S": keys.ACCOUNT},
-            ":last": {"S": keys.month_item("~")},
-        },
-        ConsistentRead=True,
-    ):
+    for item in through(dynamodb, ledger_table, account_id, keys.month_item("~")):
         sort_key = item["sk"]["S"]
         if sort_key == keys.ACCOUNT:
             account = account_from_item(item)

@@ -121,6 +121,32 @@ def query_all(dynamodb: DynamoDBClient, **query: Any) -> Iterator[Mapping[str, A
         query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
+def with_prefix(dynamodb: DynamoDBClient, table: str, account_id: str, prefix: str) -> Iterator[Mapping[str, Any]]:
+    """The items of an account whose sort keys begin with a prefix, in the order of these."""
+    return query_all(
+        dynamodb,
+        TableName=table,
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+        ExpressionAttributeValues={":pk": {"S": keys.ledger(account_id)}, ":prefix": {"S": prefix}},
+        ConsistentRead=True,
+    )
+
+
+def through(dynamodb: DynamoDBClient, table: str, account_id: str, last: str) -> Iterator[Mapping[str, Any]]:
+    """The account's own item and those after it, up to a sort key."""
+    return query_all(
+        dynamodb,
+        TableName=table,
+        KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+        ExpressionAttributeValues={
+            ":pk": {"S": keys.ledger(account_id)},
+            ":first": {"S": keys.ACCOUNT},
+            ":last": {"S": last},
+        },
+        ConsistentRead=True,
+    )
+
+
 def transact(dynamodb: DynamoDBClient, items: Sequence[Mapping[str, Any]]) -> None:
     """Write all or nothing. The client's token makes a re-send of the same call safe.
 

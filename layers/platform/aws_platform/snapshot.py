@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from aws_platform import keys
 from aws_platform.accounts import account_from_item, account_put
-from aws_platform.ledger import OutdatedError, query_all
+from aws_platform.ledger import OutdatedError, through
 from aws_platform.orders import order_key
 from rating.account import Account
 from rating.allocation import Source
 from rating.civil import local
 from rating.funds import Fund, Movement
+from rating.orders import PackageRecord
 from rating.pricing import ContractPrice, Discount, Terms
 from rating.vouchers import Scene, Voucher
 from rating.wallet import Wallet, WalletPackage
@@ -57,14 +58,25 @@ class Snapshot:
         """The wallet of a tag."""
         return self.wallets.get(tag) or Wallet(tag)
 
+    def stocked(self, packages: Iterable[PackageRecord]) -> list[Wallet]:
+        """The wallets of these packages, with them inside."""
+        wallets: dict[str, Wallet] = {}
+        for package in packages:
+            wallet = wallets.get(package.tag) or self.wallet(package.tag)
+            wallets[package.tag] = wallet.with_package(package.in_wallet())
+        return list(wallets.values())
+
 
 def snapshot_of(account: Account, items: Iterable[Mapping[str, Any]], asked: Iterable[str] | None = None) -> Snapshot:
-    """Put together what was read of an account: all of its parts, or those with the `asked` sort keys.
+    """Put together what was read of an account: all of its parts, or of all items those with the `asked` sort keys.
 
     Raises OutdatedError where a part is not of this version of the account: read again.
     """
     found = {item["sk"]["S"]: item for item in items}
-    wanted = account.parts if asked is None else {key: account.parts.get(key) for key in asked}
+    wanted: Mapping[str, int | None] = account.parts
+    if asked is not None:
+        wanted = {key: account.parts.get(key) for key in asked}
+        found = {key: item for key, item in found.items() if key in wanted}
     versions = {sort_key: int(item["version"]["N"]) for sort_key, item in found.items()}
     if versions != {key: version for key, version in wanted.items() if version is not None}:
         raise OutdatedError
@@ -87,17 +99,7 @@ def read_snapshot(dynamodb: DynamoDBClient, table: str, account_id: str) -> Snap
     """The account with all its parts; None where there is none. Raises OutdatedError: read again."""
     account: Account | None = None
     parts: list[Mapping[str, Any]] = []
-    for item in query_all(
-        dynamodb,
-        TableName=table,
-        KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-        ExpressionAttributeValues={
-            ":pk": {"S": keys.ledger(account_id)},
-            ":first": {"S": keys.ACCOUNT},
-            ":last": {"S": keys.LAST_PART},
-        },
-        ConsistentRead=True,
-    ):
+    for item in through(dynamodb, table, account_id, keys.LAST_PART):
         if item["sk"]["S"] == keys.ACCOUNT:
             account = account_from_item(item)
         else:

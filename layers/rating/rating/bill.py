@@ -11,8 +11,9 @@ from enum import StrEnum
 from rating import money
 from rating.allocation import Allotment, Package, Segment, Source
 from rating.billing import Line, Quantities, ResourceCharge
-from rating.civil import month_of
+from rating.civil import day_of, month_of
 from rating.funds import Fund, share_out
+from rating.pricing import AppliedPrice
 
 
 class TransactionType(StrEnum):
@@ -173,9 +174,25 @@ def billed(charges: Sequence[ResourceCharge], shares: Sequence[Mapping[Fund, Dec
     )
 
 
-def prepaid_charge(tag: str, resource: Resource, line: Line, payment: Mapping[Fund, Decimal]) -> BilledCharge:
-    """The charge of one package that was bought, or with a negative line paid back: one line, one row."""
+def single_charge(
+    tag: str,
+    day: date,
+    number: int,
+    price: AppliedPrice,
+    payment: Mapping[Fund, Decimal],
+    resource: Resource | None = None,
+) -> BilledCharge:
+    """The charge of one thing at a price in whole fen: one line, one row. `number` is -1 where it is paid back."""
+    line = Line(tag, day, day, Quantities(raw=number, postpaid=number), price)
     return BilledCharge(tag, money.round_to_fen(line.total_cost), payment, (BilledLine(line, payment),), resource)
+
+
+def bill_of_day(
+    bill_id: str, transaction_type: TransactionType, charged_at: datetime, charges: tuple[BilledCharge, ...]
+) -> Bill:
+    """A bill of what is charged the moment it happens, and not by a run."""
+    day = day_of(charged_at)
+    return Bill(bill_id, transaction_type, charged_at, month_of(day), day, day, charges)
 
 
 def _paid_lines(charge: ResourceCharge, share: Mapping[Fund, Decimal]) -> tuple[BilledLine, ...]:

@@ -55,16 +55,16 @@ class Funds:
             case _:
                 return replace(self, cash=after)
 
-    def payment_of(self, amount: Decimal) -> dict[Fund, Decimal]:
-        """How a charge is paid: gift, income transfer, then cash, which may go below zero (D16, D17).
+    def payment_of(self, amount: Decimal, voucher: Decimal = money.ZERO) -> dict[Fund, Decimal]:
+        """How a charge is paid: voucher, gift, income transfer, then cash, which may go below zero (D16, D17).
 
-        Only funds that pay something are named. Raises ValueError for a negative amount.
+        Only what pays something is named. Raises ValueError for a negative amount, or a voucher that pays more.
         """
-        if amount < 0:
-            msg = f"a charge is not negative: {amount}"
+        if amount < voucher:
+            msg = f"a charge is not negative: {amount - voucher}"
             raise ValueError(msg)
-        parts: dict[Fund, Decimal] = {}
-        left = amount
+        parts: dict[Fund, Decimal] = {Fund.VOUCHER: voucher} if voucher else {}
+        left = amount - voucher
         for fund in BALANCE:
             part = left if fund is Fund.CASH else min(left, self.of(fund))
             if part:
@@ -141,9 +141,9 @@ def settle(funds: Funds, charges: Sequence[Decimal], voucher: Decimal = money.ZE
     """
     credited = sum((charge for charge in charges if charge < 0), money.ZERO)
     funds, credits_ = pay(funds, credited) if credited else (funds, ())
-    rest = owed(charges) - voucher
-    payment = {**({Fund.VOUCHER: voucher} if voucher else {}), **funds.payment_of(rest)}
-    funds, debits = pay(funds, rest)
+    total = owed(charges)
+    payment = funds.payment_of(total, voucher)
+    funds, debits = pay(funds, total - voucher)
     shares = share_out(payment, [max(charge, money.ZERO) for charge in charges])
     for charge, share in zip(charges, shares, strict=True):
         if charge < 0:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from rating import money
 from rating.allocation import Source
+from rating.bill import Resource
 from rating.civil import ONE_DAY, day_of, local, start_of
 from rating.funds import BALANCE, Fund, share_out
 from rating.wallet import WalletPackage, ends_at, is_delivered
@@ -72,7 +73,7 @@ class PackageRecord:
     @property
     def resource_id(self) -> str:
         """What bills call it: one resource per piece."""
-        return f"faceid-{self.package_id}"
+        return resource_id(self.package_id)
 
     def is_delivered(self, now: datetime) -> bool:
         """Whether it is there at `now`."""
@@ -162,9 +163,25 @@ def stamp(instant: datetime, version: int) -> str:
     return f"{local(instant):%Y%m%d%H%M%S}-{version:06d}"
 
 
+def order_id(source: Source, order_stamp: str) -> str:
+    """The id of an order, or of a grant of gifts."""
+    return f"{'grant' if source is Source.GIFT else 'order'}-{order_stamp}"
+
+
 def package_id(source: Source, order_stamp: str, tag_number: int, number: int) -> str:
     """The id of a package: it tells in which order or grant, and in which wallet, the package is found."""
     return f"{'gift' if source is Source.GIFT else 'pkg'}-{order_stamp}-{tag_number:03d}-{number:02d}"
+
+
+def resource_id(package: str) -> str:
+    """What bills call the package of this id."""
+    return f"faceid-{package}"
+
+
+def resource_of(package: str, calls: int, delivered_at: datetime) -> Resource:
+    """A bought package as what a charge is for."""
+    starts_at = start_of(day_of(delivered_at))
+    return Resource(resource_id(package), calls, starts_at, ends_at(Source.PURCHASE, delivered_at))
 
 
 def package_name(tag_name: str, calls: int) -> str:
@@ -178,9 +195,8 @@ def order_of_package(package: str) -> tuple[Source, str, int] | None:
     if found is None:
         return None
     kind, order_stamp, tag_number, _ = found.groups()
-    if kind == "gift":
-        return Source.GIFT, f"grant-{order_stamp}", int(tag_number)
-    return Source.PURCHASE, f"order-{order_stamp}", int(tag_number)
+    source = Source.GIFT if kind == "gift" else Source.PURCHASE
+    return source, order_id(source, order_stamp), int(tag_number)
 
 
 def paid(packages: Sequence[PackageRecord], payment: Mapping[Fund, Decimal]) -> tuple[PackageRecord, ...]:

@@ -67,6 +67,10 @@ class Catalog:
             raise UnknownTag(msg)
         return found
 
+    def has_tag(self, code: str) -> bool:
+        """Whether there is a tag of this code."""
+        return code in self._tag_by_code
+
     def interface(self, number: int) -> Interface:
         """The interface of this number, as usage records keep it. Raises UnknownInterface."""
         if not 1 <= number <= len(self.interfaces):
