@@ -49,11 +49,14 @@ FUNCTIONS = (
     Function("PlannerFunction", "planner_schedule_morning", EVENT_TARGET),
     Function("SettlementFunction", "settlement_sqs_accounts", EVENT_TARGET),
     Function("TimersFunction", "timers_schedule_sweep", EVENT_TARGET),
+    Function("EmailFunction", "email_sqs_notice", EVENT_TARGET),
+    Function("WebhooksFunction", "webhooks_sqs_notice", EVENT_TARGET),
     Function("IngestFunction", "ingest_http_batch", API_TARGET, (*_COMMON, "ApiLayer")),
     Function("AccountsFunction", "accounts_http_get", API_TARGET, (*_COMMON, "ApiLayer")),
     Function("OrdersFunction", "orders_http_packages", API_TARGET, (*_COMMON, "ApiLayer")),
     Function("EntitlementsFunction", "entitlements_http_check", API_TARGET, (*_COMMON, "ApiLayer")),
     Function("BillsFunction", "bills_http_usage", API_TARGET, (*_COMMON, "ApiLayer")),
+    Function("NoticesFunction", "notices_http_list", API_TARGET, (*_COMMON, "ApiLayer")),
     Function("CatalogFunction", "catalog_http_list", API_TARGET, (*_COMMON, "ApiLayer")),
 )
 

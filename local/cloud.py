@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
-from local import timers
+from local import outbox, timers
 from local.authorizer import Authorizer
 from local.clock import Clock, parse_time
-from local.deploy import BUILD, Stack, built_template, deploy
+from local.deploy import BUILD, SENDER, Stack, built_template, deploy
 from local.driver import Driver, DueSource, ScheduleSource
 from local.emulator import HOST, Emulator
 from local.functions import Functions
 from local.gateway import Backend, Gateway
+from local.outbox import Outbox
 from local.routing import Router
-from local.timers import TimerSource
+from local.timers import OverdueTimers, TimerSource
 from local.tokens import TokenIssuer
 from local.work import Backlog, Marker, Queue, Stream, StuckError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from local.template import Template
@@ -36,7 +37,7 @@ LONGEST_FUNCTION_SECONDS = 910
 RETRY_SECONDS = 20
 """Seconds after which a message whose function failed is handed out again, at the latest."""
 QUIET_AT_STOP_SECONDS = 10.0
-MARKERS = {"UsageTable": "LiveTable"}
+MARKERS = {"UsageTable": "LiveTable", "LedgerTable": "LedgerTable"}
 """For each table whose stream calls a function, the table in which that function answers a marker."""
 
 
@@ -68,6 +69,7 @@ class LocalCloud:
         self._stack: Stack | None = None
         self._tokens: TokenIssuer | None = None
         self._driver: Driver | None = None
+        self._outbox: Outbox | None = None
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -122,7 +124,13 @@ class LocalCloud:
             else ScheduleSource(schedule, patient, began)
             for schedule in template.schedules()
         ]
-        self._driver = Driver(clock, sources, self._backlogs(template, stack.resources))
+        overdue = [OverdueTimers(source, clock) for source in sources if isinstance(source, TimerSource)]
+        queues, fed = self._queues(template, stack.resources), template.fed_queues()
+        backlogs = [queue for queue in queues if queue.name not in fed]
+        followers = [queue for queue in queues if queue.name in fed]
+        backlogs += self._streams(template, stack.resources)
+        self._driver = Driver(clock, sources, backlogs, followers, overdue)
+        left = self._outbox = self._open_outbox(stack)
         return Backend(
             router=Router(routes),
             authorizer=Authorizer(self._tokens.public_keys),
@@ -130,16 +138,24 @@ class LocalCloud:
             tokens=self._tokens,
             driver=self._driver,
             send_usage=self._send_usage,
+            messages=left.messages,
+            events=left.events,
         )
 
-    def _backlogs(self, template: Template, resources: Mapping[str, str]) -> list[Backlog]:
-        backlogs: list[Backlog] = [
-            Queue(name, self.client("sqs"), resources[name]) for name in template.working_queues()
-        ]
+    def _open_outbox(self, stack: Stack) -> Outbox:
+        """Make ready what a real account brings along and the template does not: a sender, and an ear on the bus."""
+        outbox.verify_sender(self.client("ses"), SENDER)
+        bus = stack.resources["BillingBus"]
+        queue = outbox.watch_bus(self.client("sqs"), self.client("events"), bus)
+        return Outbox(self.emulator, queue, self.emulator.home / "sent-mail.json")
+
+    def _queues(self, template: Template, resources: Mapping[str, str]) -> list[Backlog]:
+        return [Queue(name, self.client("sqs"), resources[name]) for name in template.working_queues()]
+
+    def _streams(self, template: Template, resources: Mapping[str, str]) -> Iterator[Backlog]:
         for name in template.streamed_tables():
             marker = Marker(resources[name], resources[MARKERS[name]])
-            backlogs.append(Stream(name, marker, self.client("dynamodb"), self.client("dynamodbstreams")))
-        return backlogs
+            yield Stream(name, marker, self.client("dynamodb"), self.client("dynamodbstreams"))
 
     def _keep_expired(self) -> None:
         """Turn off time-to-live: it deletes by real time, which business time may lag behind by years."""
@@ -171,9 +187,12 @@ class LocalCloud:
             _await_ok(f"{self.url}/healthz", time.monotonic() + READY_SECONDS)
 
     def _settle_down(self) -> None:
-        """Let everything be worked off before a kept state is saved: streams are not part of it."""
+        """Let everything be worked off before a kept state is saved: streams are not part of it, nor are e-mails."""
         with contextlib.suppress(StuckError, Exception):
             self.driver.drain(QUIET_AT_STOP_SECONDS)
+        with contextlib.suppress(OSError):  # the embedded cloud has ended by itself
+            assert self._outbox is not None  # noqa: S101
+            self._outbox.save()
 
     # Use
 

@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from local.cloud import LocalCloud
-from local.story import Teller, heading, say, table
+from local.out_of_money import out_of_money
+from local.story import Teller, agree, heading, one_instant, open_account, report_all, say, table
 
 BEGIN = "2025-10-01T08:30:00+08:00"
 DAY = "2025-10-01"
@@ -52,26 +53,6 @@ def day_of_calls(account_id: str) -> list[dict[str, Any]]:
                 }
             )
     return sorted(events, key=lambda event: str(event["time"]))
-
-
-def report_all(teller: Teller, events: list[dict[str, Any]]) -> dict[str, int]:
-    """Report in batches of 1,000 and add up what the answers say."""
-    sums: dict[str, int] = {}
-    for start in range(0, len(events), 1000):
-        answer = teller.report(events[start : start + 1000])
-        for name in ("accepted", "not_chargeable", "duplicate", "conflict", "rejected"):
-            sums[name] = sums.get(name, 0) + answer[name]
-    return sums
-
-
-def open_account(teller: Teller, account_id: str, name: str, cash: str, opened_at: str | None = None) -> Any:
-    """Create, apply, approve, pay in."""
-    teller.operator("POST", "/v1/accounts", {"account_id": account_id, "name": name})
-    service = f"/v1/accounts/{account_id}/service"
-    teller.operator("POST", f"{service}/application", {"purpose": "checking customers' identity"})
-    teller.operator("POST", f"{service}/approval", {"opened_at": opened_at} if opened_at else {})
-    teller.operator("POST", f"/v1/accounts/{account_id}/top-ups", {"fund": "cash", "amount": cash}, f"{account_id}-1")
-    return teller.customer(account_id, "")
 
 
 def show_bill(teller: Teller, account_id: str, month: str) -> Decimal:
@@ -251,28 +232,6 @@ def an_old_customer(teller: Teller) -> None:
     say(f"600 yuan are paid in: {account['status']}, balance {account['balance']['available']}")
 
 
-def one_instant(account_id: str, when: str, interface: str, prefix: str, number: int) -> list[dict[str, Any]]:
-    """Charged calls of one instant."""
-    return [
-        {
-            "specversion": "1.0",
-            "id": f"{prefix}-{call}",
-            "source": "/faceid/gateway-9",
-            "type": "faceid.call",
-            "subject": account_id,
-            "time": when,
-            "data": {"interface": interface, "result_code": "0"},
-        }
-        for call in range(number)
-    ]
-
-
-def agree(is_so: bool, otherwise: str) -> None:  # noqa: FBT001 - what is claimed is the subject
-    """End the story where its figures do not add up."""
-    if not is_so:
-        raise RuntimeError(otherwise)
-
-
 def main() -> int:
     """Tell the story."""
     began = time.monotonic()
@@ -285,6 +244,7 @@ def main() -> int:
         the_guide(teller)
         a_late_event(teller)
         an_old_customer(teller)
+        out_of_money(teller)
     heading(f"The end, after {time.monotonic() - began:.0f} s")
     return 0
 

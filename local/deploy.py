@@ -32,6 +32,8 @@ CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAN
 DEPLOY_SECONDS = 120
 JWT_ISSUER = "https://local.zhangben.invalid"
 JWT_AUDIENCE = "zhangben-local"
+SENDER = "billing@zhangben.example"
+"""The From of e-mails."""
 _ARTIFACTS = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 _LAYER = "AWS::Serverless::LayerVersion"
 
@@ -58,18 +60,20 @@ def built_template(build: Path = BUILD) -> Template:
         message = f"nothing is built: {path} is missing; `sam build` makes it (`make build`)"
         raise DeployError(message)
     values = {"Sandbox": "true", "Architecture": host_architecture()}
-    values |= {"JwtIssuer": JWT_ISSUER, "JwtAudience": JWT_AUDIENCE}
+    # SMS reach nobody here, so that they may go to numbers of every country.
+    values |= {"JwtIssuer": JWT_ISSUER, "JwtAudience": JWT_AUDIENCE, "SenderEmail": SENDER, "SmsCountryCodes": ""}
     return Template.load(path, values, {"AWS::StackName": STACK, "AWS::Region": REGION})
 
 
 def deploy(emulator: Emulator, build: Path = BUILD) -> Stack:
     """Create the stack, or bring the one of a kept state up to date."""
     template = built_template(build)
-    body = _package(emulator.client("s3"), template, build)
+    packaged = json.dumps(_package(emulator.client("s3"), template, build)).encode()
     formation = emulator.client("cloudformation")
     arguments = {
         "StackName": STACK,
-        "TemplateBody": json.dumps(body),
+        # By its address: given as it is, a template may have 51,200 bytes.
+        "TemplateURL": f"{emulator.url}/{BUCKET}/{_upload(emulator.client('s3'), packaged, 'json')}",
         "Capabilities": CAPABILITIES,
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in template.parameters.items()],
     }
@@ -89,7 +93,8 @@ def sam_deploy(emulator: Emulator, build: Path = BUILD, sam: Path = SAM) -> Stac
     """The same by the `sam deploy` that is used against AWS; slower."""
     template = built_template(build)
     _make_bucket(emulator.client("s3"))
-    overrides = [f"{key}={value}" for key, value in template.parameters.items() if value]
+    # An empty value needs its quotes, and must be given where the default is another one.
+    overrides = [f"{key}={value}" if value else f'{key}=""' for key, value in template.parameters.items()]
     home = emulator.home / "tmp"
     command = [str(sam), "deploy", "--template-file", str(build / "template.yaml"), "--stack-name", STACK]
     command += ["--s3-bucket", BUCKET, "--region", REGION, "--no-confirm-changeset", "--no-progressbar"]
@@ -186,10 +191,15 @@ def _packaged(s3: Any, resource: dict[str, Any], build: Path) -> dict[str, Any]:
         return resource
     folder = build / properties[name]
     data = _link(folder) if resource["Type"] == _LAYER else _zip(folder)
-    # Named by content: CloudFormation sees a change exactly when there is one.
-    key = f"{hashlib.sha256(data).hexdigest()}.zip"
-    s3.put_object(Bucket=BUCKET, Key=key, Body=data)
+    key = _upload(s3, data, "zip")
     return {**resource, "Properties": {**properties, name: f"s3://{BUCKET}/{key}"}}
+
+
+def _upload(s3: Any, data: bytes, suffix: str) -> str:
+    """The key of the data, which names their content: so CloudFormation sees a change exactly when there is one."""
+    key = f"{hashlib.sha256(data).hexdigest()}.{suffix}"
+    s3.put_object(Bucket=BUCKET, Key=key, Body=data)
+    return key
 
 
 def _zip(folder: Path) -> bytes:

@@ -1,8 +1,8 @@
 """Moves the sandbox clock: from one due moment to the next, working off everything in between.
 
 At each moment the clock item is set, what is due then is run in the template's order, and queues and
-streams are waited for, until all is quiet. So a month, or an idle year, passes in seconds and always in the
-same order.
+streams are waited for, then what has become due meanwhile is done, until all is quiet. So a month, or an idle
+year, passes in seconds and always in the same order.
 """
 
 from __future__ import annotations
@@ -119,12 +119,20 @@ class Driver:
         clock: Clock,
         sources: Sequence[DueSource],
         backlogs: Sequence[Backlog],
+        followers: Sequence[Backlog] = (),
+        overdue: Sequence[Backlog] = (),
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """Take the clock, what falls due (run in this order within a moment) and what is to be waited for."""
+        """Take the clock, what falls due (run in this order within a moment) and what is to be waited for.
+
+        `followers` are filled only by what works off `backlogs`, and `overdue` is what has become due meanwhile: while
+        all backlogs are quiet neither is asked, so that idle time costs little.
+        """
         self._clock = clock
         self._sources = sources
         self._backlogs = backlogs
+        self._followers = followers
+        self._overdue = overdue
         self._patience = patience
         self._moving = threading.Lock()
 
@@ -163,28 +171,36 @@ class Driver:
                 if moment == due:
                     source.run(due)
                     note(Ran(format_time(due), source.kind, source.name))
-                    self._drain(now, note)
+                    self._drain(now, note, afresh=False)
             through = due
         if now < target or recorded < target:
             self._clock.set(target, target)
         if now < target:
-            self._drain(target, note)
+            self._drain(target, note, afresh=False)
 
     def drain(self, patience: float | None = None) -> None:
         """Wait until all is quiet, without moving the clock. Raises StuckError."""
         with self._moving:
             self._drain(self.now(), lambda _: None, patience)
 
-    def _drain(self, at: datetime, note: Callable[[Ran], None], patience: float | None = None) -> None:
+    def _drain(
+        self, at: datetime, note: Callable[[Ran], None], patience: float | None = None, *, afresh: bool = True
+    ) -> None:
+        """Work everything off; `afresh` where nobody knows whether followers were quiet the last time."""
         deadline = time.monotonic() + (self._patience if patience is None else patience)
-        busy = True
-        while busy:
+
+        def work_off(backlogs: Sequence[Backlog]) -> bool:
             busy = False
-            for backlog in self._backlogs:
+            for backlog in backlogs:
                 if backlog.pending():
                     busy = True
                     wait_for(backlog, deadline)
                     note(Ran(format_time(at), backlog.kind, backlog.name))
+            return busy
+
+        busy = afresh
+        while work_off(self._backlogs) or busy:
+            busy = work_off(self._followers) or work_off(self._overdue)
 
 
 def as_json(ran: Sequence[Ran]) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -228,6 +229,12 @@ class Emulator:
         """The keeper's process id, then the emulator's, which is also its process group."""
         assert self._keeper is not None  # noqa: S101
         return [self._keeper.pid, self._pid]
+
+    def look(self, what: str, **query: str) -> Any:
+        """What it says of itself under this name, such as `ses/messages`. Raises OSError."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{self.url}/_ministack/{what}?{urllib.parse.urlencode(query)}", timeout=70) as answer:
+            return json.load(answer)
 
     def log_tail(self, lines: int = 60) -> str:
         """The end of its log, with what the functions wrote."""

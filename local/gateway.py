@@ -57,6 +57,10 @@ class Backend:
     driver: Driver
     send_usage: Callable[[str], str]
     """Puts a message on the usage queue; gives its id."""
+    messages: Callable[[], list[dict[str, Any]]]
+    """E-mails and SMS as handed to the provider."""
+    events: Callable[[], list[dict[str, Any]]]
+    """What the bus saw."""
 
 
 def _json(status: int, value: object, media_type: str = "application/json") -> Response:
@@ -102,6 +106,8 @@ class Gateway:
             ("PUT", "/sandbox/clock"): self._move_clock,
             ("POST", "/sandbox/tokens"): self._issue_token,
             ("POST", "/sandbox/queue"): self._queue,
+            ("GET", "/sandbox/messages"): lambda _: self._list(self._backend.messages),
+            ("GET", "/sandbox/events"): lambda _: self._list(self._backend.events),
             ("GET", "/.well-known/jwks.json"): self._jwks,
         }
         self._slots: dict[str, anyio.CapacityLimiter] = {}
@@ -198,6 +204,14 @@ class Gateway:
             raise problems.malformed_body(msg) from error
         message = await self._aside(lambda: self._backend.send_usage(text))
         return _json(202, {"message_id": message})
+
+    async def _list(self, read: Callable[[], list[dict[str, Any]]]) -> Response:
+        try:
+            return _json(200, {"items": await self._aside(read)})
+        except OSError as error:
+            _log(f"the embedded cloud did not answer: {error}")
+            msg = "the embedded cloud did not answer; send the request again"
+            raise problems.try_again(msg) from error
 
     async def _jwks(self, _: Request) -> Response:
         return _json(200, self._backend.tokens.jwks())

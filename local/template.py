@@ -222,6 +222,13 @@ class Template:
         found = [_target(event.get("Queue")) for _, _, event in self._events("SQS")]
         return list(dict.fromkeys(name for name in found if name))
 
+    def fed_queues(self) -> set[str]:
+        """Logical ids of the queues that a bus or a topic fills."""
+        rules = (rule.get("Targets", ()) for _, rule in self.of_type("AWS::Events::Rule"))
+        aims = [_target(target.get("Arn")) for targets in rules for target in targets]
+        aims += [_target(one.get("Endpoint")) for _, one in self.of_type("AWS::SNS::Subscription")]
+        return {name for name in aims if name is not None}
+
     def streamed_tables(self) -> list[str]:
         """Logical ids of the tables whose stream calls a function."""
         found = [_target(event.get("Stream")) for _, _, event in self._events("DynamoDB")]

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 
 PATIENCE_SECONDS = 120.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.003, 0.05
+_PAGE = 1000
+"""Records of a stream at a time; the emulator gives fewer only where there are no more."""
 _COUNTS = [
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -103,13 +105,13 @@ class Stream:
         """Whether records other than markers came since the last marker, as far as can be told."""
         while self._iterator is not None:
             try:
-                page = self._streams.get_records(ShardIterator=self._iterator)
+                page = self._streams.get_records(ShardIterator=self._iterator, Limit=_PAGE)
             except ClientError:
                 return True  # expired: it was long ago
             if any(record["dynamodb"]["Keys"]["pk"]["S"] != "sandbox" for record in page["Records"]):
                 return True
             self._iterator = page["NextShardIterator"]
-            if not page["Records"]:
+            if len(page["Records"]) < _PAGE:
                 return False
         return True
 

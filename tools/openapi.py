@@ -22,6 +22,7 @@ import accounts.handler  # noqa: E402
 import bills.handler  # noqa: E402
 import catalog_api.handler  # noqa: E402
 import entitlements.handler  # noqa: E402
+import notices.handler  # noqa: E402
 import orders.handler  # noqa: E402
 from aws_platform.access import Access  # noqa: E402
 from ingest.events import MAX_EVENTS, UsageEvent  # noqa: E402
@@ -32,6 +33,7 @@ APIS = [
     accounts.handler.api,
     orders.handler.api,
     entitlements.handler.api,
+    notices.handler.api,
     bills.handler.api,
     catalog_api.handler.api,
 ]
@@ -226,6 +228,26 @@ def sandbox_paths() -> dict[str, Any]:
     }
     token = {"type": "object", "required": ["access_token"], "properties": {"access_token": {"type": "string"}}}
     queued, batch = {"type": "object"}, {"type": ["array", "object"]}
+    texts: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+    message = {
+        "type": "object",
+        "required": ["channel", "to", "body", "sent_at"],
+        "properties": {
+            "channel": {"type": "string", "enum": ["email", "sms"]},
+            "to": texts,
+            "subject": {"type": "string"},
+            "body": {"type": "string"},
+            "sent_at": {"type": ["string", "null"], "format": "date-time"},
+        },
+    }
+    event = {
+        "type": "object",
+        "required": ["event_id", "time", "detail_type", "source", "detail"],
+        "properties": {
+            **{name: {"type": "string"} for name in ("event_id", "time", "detail_type", "source")},
+            "detail": {"type": "object"},
+        },
+    }
     return {
         "/sandbox/clock": {
             "get": sandbox("Read the sandbox clock", "get_clock", "200", clock),
@@ -234,8 +256,17 @@ def sandbox_paths() -> dict[str, Any]:
         "/sandbox/tokens": {
             "post": sandbox("Get a token, on the local gateway only", "post_token", "201", token, token_request)
         },
+        "/sandbox/messages": {
+            "get": sandbox("E-mails and SMS as handed to their providers", "get_messages", "200", items_of(message))
+        },
+        "/sandbox/events": {"get": sandbox("What the bus saw", "get_events", "200", items_of(event))},
         "/sandbox/queue": {"post": sandbox("Put a batch on the usage queue", "post_queue", "202", queued, batch)},
     }
+
+
+def items_of(item: dict[str, Any]) -> dict[str, Any]:
+    """A list that is answered whole, oldest first."""
+    return {"type": "object", "required": ["items"], "properties": {"items": {"type": "array", "items": item}}}
 
 
 def sandbox(

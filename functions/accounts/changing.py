@@ -12,6 +12,7 @@ from aws_platform.api import Answer, Call
 from aws_platform.ledger import OutdatedError, transact
 from aws_platform.snapshot import Part, Snapshot, change, snapshot_of
 from rating.account import Account
+from rating.civil import business_instant
 
 if TYPE_CHECKING:
     from aws_platform.reading import Item
@@ -54,8 +55,12 @@ def update(call: Call, after: Callable[[Snapshot], Changed], show: Callable[[Acc
             changed = after(snapshot_of(account, items.values(), call.asked))
             if changed == Changed(account):
                 return show(account)
-            stored, writes = change(table, account, changed.account, changed.parts, order_id=changed.order_id)
-            written = {put["Put"]["Item"]["sk"]["S"]: put["Put"]["Item"] for put in writes[1:]}
+            when = account.booked_at(business_instant(call.now))
+            stored, writes = change(
+                call.settings, account, changed.account, when, changed.parts, order_id=changed.order_id
+            )
+            made = {put["Put"]["Item"]["sk"]["S"]: put["Put"]["Item"] for put in writes}
+            written = {sort_key: item for sort_key, item in made.items() if sort_key in call.asked}
             transact(dynamodb, [*writes, *changed.items])
         except (OutdatedError, failures.TryAgainError):
             continue

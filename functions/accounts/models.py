@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
 
 from aws_platform import problems
 from aws_platform.api import Body, Shown
+from aws_platform.contact_fields import Email, Locale, Phone
 from aws_platform.days import FIRST_DAY, LAST_DAY, Day
 from aws_platform.keys import ACCOUNT_ID_PATTERN
 from rating import money
@@ -22,8 +23,6 @@ _RATE_DECIMALS = 4
 """A list price times a rate must fit the 8 decimals of a detail line (D15, D18)."""
 _UNIT_PRICE_DECIMALS = 8
 """As many as a detail line has (D15)."""
-_EMAIL = re.compile(r"[^@\s\x00-\x1f<>,;]+@[^@\s\x00-\x1f<>,;]+\.[^@\s\x00-\x1f<>,;]+")
-_PHONE = re.compile(r"\+?[0-9][0-9 -]{3,30}")
 
 
 def _positive_amount(text: str) -> str:
@@ -75,20 +74,6 @@ def _known_tag(tag: str) -> str:
     return tag
 
 
-def _email(text: str) -> str:
-    if not _EMAIL.fullmatch(text):
-        msg = "not an e-mail address"
-        raise ValueError(msg)
-    return text
-
-
-def _phone(text: str) -> str:
-    if not _PHONE.fullmatch(text):
-        msg = "not a phone number"
-        raise ValueError(msg)
-    return text
-
-
 def _instant(value: Any) -> datetime:
     """An RFC 3339 time with an offset."""
     if not isinstance(value, str) or not re.fullmatch(
@@ -107,7 +92,6 @@ def _instant(value: Any) -> datetime:
 AccountId = Annotated[StrictStr, Field(pattern=ACCOUNT_ID_PATTERN)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=500)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=200)]
-Locale = Literal["zh-CN", "en"]
 Yuan = Annotated[StrictStr, Field(max_length=40, examples=["17000.00"]), AfterValidator(_positive_amount)]
 SignedYuan = Annotated[StrictStr, Field(max_length=40, examples=["-12.50"]), AfterValidator(_signed_amount)]
 Threshold = Annotated[StrictStr, Field(max_length=40, examples=["100.00"]), AfterValidator(_threshold)]
@@ -122,8 +106,8 @@ Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=s
 class ContactBody(Body):
     """Whom to tell."""
 
-    email: Annotated[StrictStr, Field(max_length=254), AfterValidator(_email)] | None = None
-    phone: Annotated[StrictStr, Field(max_length=32), AfterValidator(_phone)] | None = None
+    email: Email | None = None
+    phone: Phone | None = None
     locale: Locale = "zh-CN"
 
 

@@ -36,7 +36,7 @@ def top_up(call: Call, body: TopUp) -> Answer:
     def effect(account: Account, _: Mapping[str, Item]) -> Effect:
         when = account.booked_at(business_instant(call.now))
         funds, movements = credit(account.funds, Fund(body.fund), Decimal(body.amount))
-        after, items = change(table, account, account.with_funds(funds, when))
+        after, items = change(call.settings, account, account.with_funds(funds, when), when)
         transaction_id = f"top-up-{after.version}"
         return Effect(
             [*items, journal_put(table, after, when, "top_up", transaction_id, movements)],
@@ -57,7 +57,8 @@ def adjust(call: Call, body: Adjustment) -> Answer:
     def effect(account: Account, _: Mapping[str, Item]) -> Effect:
         when = account.booked_at(business_instant(call.now))
         funds, movements = pay(account.funds, fee)
-        after, items = change(table, account, account.with_funds(funds, when))
+        charged = account.with_funds(funds, when, call.settings.release_after)
+        after, items = change(call.settings, account, charged, when)
         payment = {movement.fund: -movement.amount for movement in movements}
         # Its details are what it deducts, so its month's precision row does not need it (D15).
         charge = single_charge("", day_of(when), 1, AppliedPrice(fee, None, None), payment)

@@ -37,15 +37,15 @@ def create(call: Call, body: NewAccount) -> Answer:
         contact=Contact(body.contact.email, body.contact.phone, body.contact.locale),
         version=1,
     )
-    dynamodb, table = clients.dynamodb(), call.settings.ledger_table
+    dynamodb, settings = clients.dynamodb(), call.settings
     for attempt in failures.attempts():
-        known = read_account(dynamodb, table, account.account_id)
+        known = read_account(dynamodb, settings.ledger_table, account.account_id)
         if known is not None and not (attempt and known == account):
             raise problems.conflict("account_exists", "there is an account with this id")
         try:
             # Where it is there after a try, that one's answer was lost.
             if known is None:
-                transact(dynamodb, [account_put(table, None, account)])
+                transact(dynamodb, [account_put(settings, None, account)])
         except (OutdatedError, failures.TryAgainError):
             continue
         return answer(show_account(account, call.now), HTTPStatus.CREATED)
@@ -104,7 +104,7 @@ def change(account: Account, body: AccountChange, now: datetime) -> Account:
 
 def set_violation(account: Account, body: ViolationBody, now: datetime) -> Account:
     """Stop the account for a violation, or lift that stop; the stop is kept as a dated interval (D22)."""
-    when = business_instant(now)
+    when = account.booked_at(business_instant(now))
     if body.active and account.violation is None:
         return replace(account, violation=Violation(when, body.reason or ""))
     if body.active and account.violation is not None:

@@ -89,10 +89,10 @@ def _show_days(term: Discount | ContractPrice) -> dict[str, str | None]:
 
 
 def _show_arrears(account: Account) -> dict[str, str] | None:
-    if account.arrears_since is None or account.stops_at is None or account.releases_at is None:
+    if account.arrears is None:
         return None
     return {
-        "since": rfc3339(account.arrears_since),
-        "stops_at": rfc3339(account.stops_at),
-        "releases_at": rfc3339(account.releases_at),
+        "since": rfc3339(account.arrears.since),
+        "stops_at": rfc3339(account.arrears.stops_at),
+        "releases_at": rfc3339(account.arrears.releases_at),
     }

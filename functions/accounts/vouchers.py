@@ -57,7 +57,7 @@ def issue(call: Call, body: NewVoucher) -> Answer:
         )
         moved = expired[:_MOVED_AT_ONCE]
         gone = [f"{keys.VOUCHER_PREFIX}{one.voucher_id}" for one in moved]
-        _after, items = change(table, account, account, [voucher], gone)
+        _after, items = change(call.settings, account, account, account.booked_at(now), [voucher], gone)
         items += [spent_voucher_put(table, account.account_id, one) for one in moved]
         return Effect(items, answer(show_voucher(voucher, now), HTTPStatus.CREATED))
 

@@ -44,7 +44,7 @@ def grant(call: Call, body: NewGrant) -> Answer:
         )
         order = Order(order_id(Source.GIFT, order_stamp), when, (given,), reason=body.reason)
         wallets = snapshot.stocked(order.packages)
-        after, writes = change(table, account, account, wallets, order_id=order.order_id)
+        after, writes = change(call.settings, account, account, when, wallets, order_id=order.order_id)
         writes += [order_put(table, account.account_id, order, after.version), *ended]
         shown = show_package(catalog, after, order, given, used=0, now=when)
         return Effect(writes, answer(shown, HTTPStatus.CREATED))

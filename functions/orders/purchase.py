@@ -27,6 +27,7 @@ from rating.allocation import Source
 from rating.bill import Bill, TransactionType, bill_of_day, single_charge
 from rating.catalog import Catalog, PackageOffer
 from rating.civil import business_instant, day_of
+from rating.edges import delivered
 from rating.funds import pay
 from rating.orders import Order, PackageRecord, order_id, package_id, paid, resource_of, stamp
 from rating.pricing import FULL_RATE, AppliedPrice
@@ -154,7 +155,7 @@ def check_may_order(account: Account) -> None:
     """Raises Problem 409 where the account's state forbids orders (D17, D22)."""
     if account.violation is not None:
         raise problems.conflict("account_in_violation", "the service is stopped for a violation")
-    if account.arrears_since is not None:
+    if account.arrears is not None:
         raise problems.conflict("account_in_arrears", "the balance is below zero")
 
 
@@ -193,12 +194,14 @@ def deliver(
     )
     spending = spend(table, account.account_id, voucher, by_voucher)
     after, items = change(
-        table,
+        call.settings,
         account,
         account.with_funds(funds, when),
+        when,
         [*snapshot.stocked(order.packages), *spending.left],
         spending.removed,
-        order.order_id,
+        order_id=order.order_id,
+        notices=[delivered(one.tag, one.in_wallet(), order.order_id) for one in order.packages],
     )
     items += [
         order_put(table, account.account_id, order, after.version),

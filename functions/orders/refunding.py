@@ -111,11 +111,10 @@ def request(call: Call, package_id: str) -> Answer:
         )
         order = case.order.with_package(replace(package, refund_id=refund.refund_id))
         wallet = case.snapshot.wallet(package.tag).without(package.package_id)
-        after, writes = change(table, account, account, [wallet], order_id=order.order_id)
-        due = keys.timer(account.account_id, refund.completes_at, refund.refund_id, call.settings.due_shards)
+        after, writes = change(call.settings, account, account, when, [wallet], order_id=order.order_id)
         writes += [
             order_replace(table, account.account_id, order, after.version, case.version),
-            refund_put(table, account.account_id, refund, due),
+            refund_put(table, account.account_id, refund, call.settings.due_shards),
         ]
         return Effect(writes, answer(show_refund(refund), HTTPStatus.ACCEPTED))
 
@@ -138,7 +137,8 @@ def block(call: Call, package_id: str, body: RefundBlock) -> Answer:
         if package.blocked == blocked:
             return answer(shown)
         # The account's version is the lock of a request for a refund: it must see the block, or come before it.
-        after, writes = change(table, account, account, order_id=order.order_id)
+        when = account.booked_at(business_instant(call.now))
+        after, writes = change(call.settings, account, account, when, order_id=order.order_id)
         blocked_order = order.with_package(replace(package, blocked=blocked))
         writes.append(order_replace(table, account.account_id, blocked_order, after.version, version))
         try:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from aws_platform.shown import show_payment
+from aws_platform.shown import show_payment, show_refunds
 from rating import money
 from rating.account import Account
 from rating.allocation import Source
@@ -15,6 +13,7 @@ from rating.catalog import Catalog
 from rating.civil import ONE_SECOND, rfc3339
 from rating.funds import Fund
 from rating.orders import Order, PackageRecord, Refund, Refusal, package_name, refund_refusal, refundable_until
+from rating.wallet import release_of
 
 
 def show_order(order: Order, catalog: Catalog) -> dict[str, Any]:
@@ -87,7 +86,7 @@ def show_quote(package: PackageRecord, refusal: Refusal | None) -> dict[str, Any
         "refund_blocked_by": refusal.value if refusal else None,
         "refundable_until": rfc3339(refundable_until(package.delivered_at) - ONE_SECOND) if bought else None,
         "amount": money.yuan(sum(refunds.values(), money.ZERO)),
-        "refunds": _show_refunds(refunds),
+        "refunds": show_refunds(refunds),
         "voucher_forfeited": money.yuan(lost),
     }
 
@@ -100,16 +99,10 @@ def show_refund(refund: Refund) -> dict[str, Any]:
         "order_id": refund.order_id,
         "status": "completed" if refund.completed_at else "processing",
         "amount": money.yuan(refund.amount),
-        "refunds": _show_refunds(refund.refunds),
+        "refunds": show_refunds(refund.refunds),
         "voucher_forfeited": money.yuan(refund.voucher_forfeited),
         "requested_at": rfc3339(refund.requested_at),
         "completed_at": rfc3339(refund.completed_at) if refund.completed_at else None,
-    }
-
-
-def _show_refunds(refunds: Mapping[Fund, Decimal]) -> dict[str, str]:
-    return {
-        fund.value: money.yuan(refunds.get(fund, money.ZERO)) for fund in (Fund.CASH, Fund.INCOME_TRANSFER, Fund.GIFT)
     }
 
 
@@ -135,7 +128,7 @@ def _status(account: Account, package: PackageRecord, remaining: int, now: datet
         return "refunded"
     if not remaining:
         return "exhausted"
-    ended = min((release for release in account.conditions().releases if package.delivered_at <= release), default=None)
+    ended = release_of(package.delivered_at, account.conditions().releases)
     if ended is not None and ended <= min(now, package.ends_at):
         return "released"
     return "expired" if now >= package.ends_at + ONE_SECOND else "active"

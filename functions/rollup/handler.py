@@ -1,4 +1,4 @@
-"""The usage table's stream becomes live totals."""
+"""The usage table's stream becomes live totals, and what these tell of packages is told."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
-from aws_platform import clients, live
+from aws_platform import clients, clock, live, records, thresholds
 from aws_platform.settings import Settings
+from aws_platform.standing import Reader
 from aws_platform.tasks import side_by_side
+from rating.catalog import load
+from rating.civil import business_instant
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -23,9 +26,43 @@ logger = Logger()
 
 def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """Take a batch of stream records. A failure fails the whole batch: taking a record again changes nothing."""
-    roll_up(event["Records"], clients.dynamodb(), Settings.from_environment())
-    logger.info("windows updated", records=len(event["Records"]))
+    dynamodb, settings = clients.dynamodb(), Settings.from_environment()
+    roll_up(event["Records"], dynamodb, settings)
+    told = tell(event["Records"], dynamodb, settings)
+    logger.info("windows updated", records=len(event["Records"]), notices=told)
     return {"batchItemFailures": []}
+
+
+def tell(stream_records: Sequence[Mapping[str, Any]], dynamodb: DynamoDBClient, settings: Settings) -> int:
+    """Tell of the packages that the usage in the records may have taken below an edge (D27); how many notices."""
+    tags: dict[str, set[str]] = {}
+    for record in stream_records:
+        image = record["dynamodb"].get("NewImage") or {}
+        if "r" in image:
+            account_id = image["pk"]["S"].rpartition("#")[0]
+            tags.setdefault(account_id, set()).update(_tags(base64.b64decode(image["c"]["B"])))
+    if not tags:
+        return 0
+    now = business_instant(clock.now(settings, dynamodb))
+    reader = Reader(dynamodb, settings, load())
+
+    def look(account_id: str, own: Sequence[str]) -> int:
+        try:
+            return thresholds.tell(reader, account_id, own, now, passing=True)
+        except Exception:
+            # No reason to hold up the totals of all others.
+            logger.exception("look failed", account_id=account_id)
+            thresholds.postpone(reader, account_id, own, now)
+            return 0
+
+    return sum(side_by_side([partial(look, account_id, sorted(own)) for account_id, own in tags.items() if own]))
+
+
+def _tags(counts: bytes) -> set[str]:
+    """The tags of the chargeable ones of a bucket's calls."""
+    catalog = load()
+    dimensions = map(records.unpack_dimensions, records.add_counts([counts]))
+    return {catalog.interface(one.kind).tag for one in dimensions if one.chargeable}
 
 
 def roll_up(stream_records: Sequence[Mapping[str, Any]], dynamodb: DynamoDBClient, settings: Settings) -> None:

@@ -16,7 +16,9 @@ from aws_platform import clients, clock, failures, keys
 from aws_platform.ledger import query_all
 from aws_platform.settings import Settings
 from aws_platform.tasks import side_by_side
+from rating.civil import first_day, month_of, next_month
 from rating.schedule import begun_run_day
+from settlement.warning import WARN
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,7 +42,10 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
         accounts = due_accounts(dynamodb, settings, shard, run_day)
         if checking:
             return sum(1 for _ in accounts)
-        return queue_accounts(clients.sqs(), settings.settlement_queue_url, accounts)
+        queued = queue_accounts(clients.sqs(), settings.settlement_queue_url, accounts)
+        spending = spending_accounts(dynamodb, settings, shard, run_day)
+        queue_accounts(clients.sqs(), settings.settlement_queue_url, spending, WARN)
+        return queued
 
     accounts = sum(side_by_side([partial(work_off, shard) for shard in keys.all_shards(settings.due_shards)]))
     logger.info("run checked" if checking else "run planned", run_day=run_day.isoformat(), accounts=accounts)
@@ -53,29 +58,48 @@ def due_accounts(dynamodb: DynamoDBClient, settings: Settings, shard: str, run_d
     """The accounts of a shard with usage to settle or a month to close, each once: read from the due-indexes alone."""
     seen: set[str] = set()
     for table in (settings.usage_table, settings.ledger_table):
-        for item in query_all(
-            dynamodb,
-            TableName=table,
-            IndexName=_DUE_INDEX,
-            KeyConditionExpression="due_pk = :pk AND due_sk < :after",
-            ExpressionAttributeValues={
-                ":pk": {"S": shard},
-                ":after": {"S": (run_day + timedelta(days=1)).isoformat()},
-            },
-            ProjectionExpression="due_sk",
-        ):
-            account_id = item["due_sk"]["S"].split("#")[1]
+        for due in _due(dynamodb, table, shard, "0", (run_day + timedelta(days=1)).isoformat()):
+            account_id = due.split("#")[1]
             if account_id not in seen:
                 seen.add(account_id)
                 yield account_id
 
 
-def queue_accounts(sqs: SQSClient, queue_url: str, accounts: Iterable[str]) -> int:
-    """Send one message an account. Raises TryAgainError where the queue kept refusing some."""
-    queued = 0
+def spending_accounts(dynamodb: DynamoDBClient, settings: Settings, shard: str, run_day: date) -> Iterator[str]:
+    """The accounts of a shard that had usage yesterday and settle it at the end of the month.
+
+    They are not due, but their balances may be low all the same (D28).
+    """
+    yesterday = run_day - timedelta(days=1)
+    after = first_day(next_month(month_of(yesterday)))
+    if after == run_day:
+        return
+    day_item = keys.day_item(yesterday)
+    for due in _due(dynamodb, settings.usage_table, shard, after.isoformat(), (after + timedelta(days=1)).isoformat()):
+        _, account_id, item = due.split("#", 2)
+        if item == day_item:
+            yield account_id
+
+
+def _due(dynamodb: DynamoDBClient, table: str, shard: str, first: str, after: str) -> Iterator[str]:
+    """The entries of a shard of a due-index from one up to another one, which is left out."""
+    for item in query_all(
+        dynamodb,
+        TableName=table,
+        IndexName=_DUE_INDEX,
+        KeyConditionExpression="due_pk = :pk AND due_sk BETWEEN :first AND :after",
+        ExpressionAttributeValues={":pk": {"S": shard}, ":first": {"S": first}, ":after": {"S": after}},
+        ProjectionExpression="due_sk",
+    ):
+        yield item["due_sk"]["S"]
+
+
+def queue_accounts(sqs: SQSClient, queue_url: str, accounts: Iterable[str], task: str | None = None) -> int:
+    """Send one message an account, with its task. Raises TryAgainError where the queue kept refusing some."""
+    queued, named = 0, {"task": task} if task else {}
     for group in batched(accounts, _BATCH, strict=False):
         entries = [
-            {"Id": str(number), "MessageBody": json.dumps({"account_id": account_id})}
+            {"Id": str(number), "MessageBody": json.dumps({"account_id": account_id, **named})}
             for number, account_id in enumerate(group)
         ]
         for _ in failures.attempts():

@@ -29,6 +29,7 @@ from aws_platform.pending import (
 from aws_platform.price_book import read_catalog
 from aws_platform.settings import Settings
 from aws_platform.snapshot import Snapshot, change, read_snapshot, spend
+from aws_platform.standing import Reader
 from aws_platform.tasks import side_by_side
 from rating import money
 from rating.account import Account
@@ -38,6 +39,7 @@ from rating.civil import business_instant, day_of, month_of
 from rating.funds import owed, settle
 from rating.schedule import begun_run_day
 from rating.vouchers import choose
+from settlement.warning import WARN, warn
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -51,20 +53,27 @@ YOUNG_MARK = timedelta(minutes=1)
 
 
 def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """Settle one account a message. What fails is delivered again, and in the end put aside with an alarm."""
+    """Settle one account a message, then warn it if its balance is low; or, by its task `warn`, only that.
+
+    What fails is delivered again, and in the end put aside with an alarm.
+    """
     settings, dynamodb = Settings.from_environment(), clients.dynamodb()
     worker = Worker(dynamodb, settings, read_catalog(dynamodb, settings.ledger_table))
+    reader = Reader(dynamodb, settings, worker.catalog)
     failed = []
     for record in event["Records"]:
         account_id = None
         try:
-            account_id = json.loads(record["body"])["account_id"]
-            issued = worker.settle_account(account_id, clock.now(settings, dynamodb))
+            message = json.loads(record["body"])
+            account_id, now = message["account_id"], clock.now(settings, dynamodb)
+            issued = [] if message.get("task") == WARN else worker.settle_account(account_id, now)
+            warned = warn(reader, account_id, now)
         except Exception:
             logger.exception("settlement failed", account_id=account_id, message_id=record["messageId"])
             failed.append({"itemIdentifier": record["messageId"]})
         else:
-            logger.info("account settled", account_id=account_id, bills=[bill.bill_id for bill in issued])
+            bill_ids = [bill.bill_id for bill in issued]
+            logger.info("account settled", account_id=account_id, bills=bill_ids, warned=warned)
     return {"batchItemFailures": failed}
 
 
@@ -153,21 +162,24 @@ class Worker:
         by_voucher = voucher.pays(owed(amounts)) if voucher else money.ZERO
         settled = settle(account.funds, amounts, by_voucher)
         bill_id = f"{bill_prefix(usage.first_day)}{account.version + 1}"
-        used = pending.wallets(snapshot).values()
-        # Beside the wallets: account, two for a voucher, bill, month, journal page.
-        kept, ended = retire(table, account.account_id, used, now, MAX_TRANSACTION_ITEMS - len(used) - 6)
+        told, notices = pending.told(snapshot, now)
+        used = pending.wallets(told).values()
+        # Beside the wallets: account, two for a voucher, bill, month, journal page, notices.
+        kept, ended = retire(table, account.account_id, used, now, MAX_TRANSACTION_ITEMS - len(used) - 7)
         wallets = {wallet.tag: wallet for wallet in kept}
         spending = spend(table, account.account_id, voucher, by_voucher)
         after, items = change(
-            table,
+            self.settings,
             account,
             replace(
-                account.with_funds(settled.funds, now),
+                account.with_funds(settled.funds, now, self.settings.release_after),
                 settled_through=max(filter(None, (account.settled_through, usage.last_day))),
                 last_bill=bill_id,
             ),
+            now,
             [*wallets.values(), *spending.left],
             spending.removed,
+            notices=notices,
         )
         bill = Bill(
             bill_id=bill_id,
@@ -281,7 +293,7 @@ class Worker:
         }
         transact(
             self.dynamodb,
-            [account_put(table, account, after), bills.bill_put(table, account.account_id, bill), close],
+            [account_put(self.settings, account, after), bills.bill_put(table, account.account_id, bill), close],
         )
         return after, bill
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.demo import open_account
-from local.story import Teller
+from local.story import Teller, open_account
 
 
 def calls(account_id: str, number: int, interface: str, time_of_day: str, batch: int = 0) -> list[dict[str, Any]]:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from local.cloud import LocalCloud
-from local.demo import one_instant, open_account, report_all
-from local.story import Teller
+from local.story import Teller, one_instant, open_account, report_all
 
 DAY = "2025-10-01"
 TAG = "enhanced_authority_wechat"

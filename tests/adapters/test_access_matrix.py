@@ -11,6 +11,7 @@ from accounts import handler as accounts_handler
 from bills import handler as bills_handler
 from catalog_api import handler as catalog_handler
 from entitlements import handler as entitlements_handler
+from notices import handler as notices_handler
 from orders import handler as orders_handler
 from tests.adapters.steps import A, empty, tables
 from tests.support.product import Product, Reply, template
@@ -48,15 +49,32 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("PUT", "/packages/{package_id}/refund-block", "admin", {"blocked": False, "reason": "x"}),
     ("GET", "/refunds", "read", None),
     ("GET", "/refunds/{refund_id}", "read", None),
+    ("GET", "/notices", "read", None),
+    ("GET", "/notice-subscriptions", "read", None),
+    ("PUT", "/notice-subscriptions", "write", {"emails": ["a@example.com"], "locale": "en"}),
+    ("POST", "/webhooks", "write", {"url": "https://hooks.example.com/a"}),
+    ("GET", "/webhooks", "read", None),
+    ("GET", "/webhooks/{webhook_id}", "read", None),
+    ("GET", "/webhooks/{webhook_id}/deliveries", "read", None),
+    ("DELETE", "/webhooks/{webhook_id}", "write", None),
 ]
 # One thing alone, or one that has no parameters.
-UNPAGED = {"", "/bills/preview", "/orders/{order_id}", "/packages/{package_id}/refund-quote", "/refunds/{refund_id}"}
+UNPAGED = {
+    "",
+    "/bills/preview",
+    "/orders/{order_id}",
+    "/packages/{package_id}/refund-quote",
+    "/refunds/{refund_id}",
+    "/notice-subscriptions",
+    "/webhooks/{webhook_id}",
+}
 # What the state of these accounts forbids, after all of these checks.
 STATES = {
     "already_open",
     "no_application",
     "account_in_violation",
     "already_refunded",
+    "webhook_not_found",
 }
 MAY = {"read": {READ, ADMIN}, "write": {WRITE, ADMIN}, "admin": {ADMIN}}
 IDS = [f"{method} A{path}" for method, path, _, _ in ROUTES]
@@ -79,6 +97,10 @@ def two_accounts(cloud: Product) -> Product:
         first, second = (package["package_id"] for package in order["packages"])
         refund = cloud.request("POST", f"{account}/packages/{first}/refund", {}, headers=key).body
         PLACES.update(order_id=order["order_id"], package_id=second, refund_id=refund["refund_id"])
+    # Ids of webhooks are random: these are those of the account that the tests read.
+    for place in ("webhook_id", "doomed_webhook_id"):
+        hook = cloud.request("POST", f"{A}/webhooks", {"url": f"https://hooks.example.com/{place}"}).body
+        PLACES[place] = hook["webhook_id"]
     return cloud
 
 
@@ -95,7 +117,8 @@ def call(
     query = {"month": "2025-03"} if path in {"/bills/resources", "/bills/details"} else {}
     headers = {"Idempotency-Key": f"{scopes}{claim}{account_id}"}
     given = {"body": body, "query": query, "headers": headers, **changes}
-    path = path.format(**PLACES)
+    doomed = {"webhook_id": PLACES["doomed_webhook_id"]} if method == "DELETE" else {}
+    path = path.format(**PLACES | doomed)
     return product.request(method, f"/v1/accounts/{account_id}{path}", scopes=scopes, account_id=claim, **given)
 
 
@@ -163,7 +186,7 @@ def test_only_the_operator_hears_that_an_account_does_not_exist(
         assert (reply.status, reply.code) == (404, "account_not_found")
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route[0] != "GET"], ids=lambda route: str(route[1]))
+@pytest.mark.parametrize("route", [route for route in ROUTES if route[3] is not None], ids=lambda route: str(route[1]))
 def test_the_order_of_checks(two_accounts: Product, route: tuple[str, str, str, Any]) -> None:
     """A bad body does not matter before the token and the account are checked, and does before the state."""
     before = tables(two_accounts)
@@ -239,7 +262,14 @@ def test_every_route_is_in_this_table() -> None:
     ours["GET /healthz"] = ours["GET /v1/openapi.json"] = set()
     deployed = {route.key: set(route.scopes) for route in template().routes() if "/sandbox/" not in route.path}
     assert deployed == ours
-    handlers = (accounts_handler, bills_handler, catalog_handler, entitlements_handler, orders_handler)
+    handlers = (
+        accounts_handler,
+        bills_handler,
+        catalog_handler,
+        entitlements_handler,
+        notices_handler,
+        orders_handler,
+    )
     apis = [handler.api for handler in handlers]
     handled = {key: set(access.value) for api in apis for key, access in api.access.items()}
     assert handled == {key: scopes for key, scopes in ours.items() if key != "POST /v1/usage"}

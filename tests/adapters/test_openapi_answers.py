@@ -14,12 +14,20 @@ from accounts import handler as accounts_handler
 from bills import handler as bills_handler
 from catalog_api import handler as catalog_handler
 from entitlements import handler as entitlements_handler
+from notices import handler as notices_handler
 from orders import handler as orders_handler
 from tests.adapters.steps import NOW, A, at, post_usage
 from tests.support.product import Product, Reply, event, events, router
 
 jsonschema: Any = importlib.import_module("jsonschema")
-HANDLERS = (accounts_handler, bills_handler, catalog_handler, entitlements_handler, orders_handler)
+HANDLERS = (
+    accounts_handler,
+    bills_handler,
+    catalog_handler,
+    entitlements_handler,
+    notices_handler,
+    orders_handler,
+)
 APIS = [handler.api for handler in HANDLERS]
 
 
@@ -76,6 +84,9 @@ def visit(product: Product, document: dict[str, Any] | None = None) -> list[Repl
         "/packages": {},
         "/refunds": {},
         "/entitlements/identity_check": {},
+        "/notices": {},
+        "/notice-subscriptions": {},
+        "/webhooks": {},
     }
     for path, query in queries.items():
         reply = product.request("GET", f"{A}{path}", query=query)
@@ -88,6 +99,10 @@ def visit(product: Product, document: dict[str, Any] | None = None) -> list[Repl
             checked("GET", url, product.get(url), document)
     for one in product.get(f"{A}/refunds").body["items"]:
         checked("GET", f"{A}/refunds/{one['refund_id']}", product.get(f"{A}/refunds/{one['refund_id']}"), document)
+    for one in product.get(f"{A}/webhooks").body["items"]:
+        url = f"{A}/webhooks/{one['webhook_id']}"
+        checked("GET", url, product.get(url), document)
+        checked("GET", f"{url}/deliveries", product.get(f"{url}/deliveries"), document)
     for by in ("day", "tag", "sub_account", "interface", "result_code"):
         checked("GET", f"{A}/usage", product.get(f"{A}/usage", by=by), document)
     return found
@@ -111,11 +126,18 @@ def test_answers_are_as_declared(product: Product, opened_at: str) -> None:
     send("POST", f"{A}/service/approval", {"opened_at": opened_at})
     send("POST", f"{A}/top-ups", {"fund": "gift", "amount": "0.10"}, **{"Idempotency-Key": "k"})
     send("POST", f"{A}/top-ups", {"fund": "cash", "amount": "300.00"}, **{"Idempotency-Key": "m"})
+    phones = ["+8613800000001"]
+    send("PUT", f"{A}/notice-subscriptions", {"emails": ["a@example.com"], "phones": phones, "daily_report": True})
+    for name in ("good", "late"):
+        send("POST", f"{A}/webhooks", {"url": f"https://{name}.example.com/hook", "kinds": ["package_delivered"]})
+    product.inbox.statuses["https://late.example.com/hook"] = 500
+    product.inbox.failing["a@example.com"] = "BadRequestException"
     send("POST", f"{A}/vouchers", {"amount": "580.00", "scene": "prepaid"}, **{"Idempotency-Key": "k"})
     chosen = product.get(f"{A}/vouchers").body["items"][0]["voucher_id"]
     items = [{"sku": "identity_check:1000", "quantity": 1}, {"sku": "bank_card_check:1000", "quantity": 1}]
     send("POST", f"{A}/orders", {"items": items, "voucher_id": chosen}, **{"Idempotency-Key": "k"})
     send("POST", f"{A}/packages", {"tag": "basic_uploaded", "calls": 5, "reason": "x"}, **{"Idempotency-Key": "k"})
+    product.notify()
     bought = product.get(f"{A}/packages", tag="bank_card_check").body["items"][0]["package_id"]
     send("PUT", f"{A}/packages/{bought}/refund-block", {"blocked": True, "reason": "x"})
     visit(product)
@@ -135,8 +157,12 @@ def test_answers_are_as_declared(product: Product, opened_at: str) -> None:
         product.now = at(now)
         product.run()
     send("PUT", f"{A}/violation", {"active": True, "reason": "x"})
+    product.notify()
     replies = visit(product)
     assert replies[0].body["arrears"] is not None
+    for hook in product.get(f"{A}/webhooks").body["items"]:
+        url = f"{A}/webhooks/{hook['webhook_id']}"
+        assert checked("DELETE", url, product.request("DELETE", url)).status < 300
 
 
 def test_answers_are_as_the_served_document_says(metered: Product) -> None:
@@ -184,6 +210,12 @@ PROBLEMS: list[tuple[int, str, str, dict[str, Any]]] = [
     (400, "POST", f"{A}/orders", {"body": MANY}),
     (404, "GET", f"{A}/orders/x", {}),
     (404, "GET", f"{A}/refunds/x", {}),
+    (404, "GET", f"{A}/webhooks/x", {}),
+    (404, "DELETE", f"{A}/webhooks/x", {}),
+    (404, "GET", f"{A}/webhooks/x/deliveries", {}),
+    (422, "POST", f"{A}/webhooks", {"body": {"url": "http://hooks.example.com"}}),
+    (422, "PUT", f"{A}/notice-subscriptions", {"body": {"emails": ["x"]}}),
+    (422, "GET", f"{A}/notices", {"query": {"kind": "x"}}),
     (404, "POST", f"{A}/packages/x/refund", {"body": {}}),
     (404, "GET", f"{A}/packages/x/usage", {}),
     (404, "GET", f"{A}/entitlements/x", {}),

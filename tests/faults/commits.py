@@ -1,4 +1,4 @@
-"""What must hold of packages, vouchers, orders and refunds at each commit, by arithmetic on the stored texts."""
+"""What must hold at each commit, by arithmetic on the stored texts: packages, vouchers, orders, refunds, notices."""
 
 from __future__ import annotations
 
@@ -18,12 +18,33 @@ from tests.faults.harness.dynamodb import Change
 type Json = dict[str, Any]
 type Pair = tuple[Json, Json]
 """An item before and after; empty where there was or is none."""
+type Edge = tuple[str, int | None]
+"""A kind of notice about a package, and how many days before the end it is."""
 
 TOTAL, USED = 2, 3
+TOLD = -1
 """Of a package in a wallet's text."""
+WEBHOOKS_LOCK = "W#lock"
+"""What every new webhook replaces."""
+EDGES: dict[Edge, int] = {("package_expiring", 7): 2, ("package_expiring", 1): 4, ("package_expired", None): 8}
+"""Bits of what was told of a package, and the notices that come only with them."""
+USE_EDGES: dict[Edge, int] = {("package_low", None): 16, ("package_exhausted", None): 32}
+"""The same of notices that always come with them."""
 CHANGED_PARTS = (keys.WALLET_PREFIX, keys.TERMS, keys.VOUCHER_PREFIX)
-MAY_CHANGE = (*CHANGED_PARTS, keys.MONTH_PREFIX, keys.ORDER_PREFIX, keys.GRANT_PREFIX, keys.REFUND_PREFIX)
-"""Everything else of an account, but the account itself, is written once."""
+MAY_CHANGE = (
+    *CHANGED_PARTS,
+    keys.MONTH_PREFIX,
+    keys.ORDER_PREFIX,
+    keys.GRANT_PREFIX,
+    keys.REFUND_PREFIX,
+    keys.DELIVERY_PREFIX,
+    keys.LOOK_PREFIX,
+    keys.QUOTA_PREFIX,
+    keys.SUBSCRIPTIONS,
+    WEBHOOKS_LOCK,
+)
+"""Everything else of an account, but the account itself, is written once: also its pages of notices."""
+_NEW_ACCOUNT: Json = {"arrears": None, "warned_on": None}
 
 
 def wrong(commit: Sequence[Change]) -> Iterator[str]:
@@ -51,6 +72,9 @@ class _Commit:
         yield from self._vouchers()
         yield from self._orders()
         yield from self._refunds()
+        yield from self._edges()
+        yield from self._account()
+        yield from self._webhooks()
 
     # what else the commit has
 
@@ -89,6 +113,16 @@ class _Commit:
         """Journal entries by reference."""
         return {page["reference"]: page["entries"] for _, page in self._new("J#")}
 
+    @cached_property
+    def notices(self) -> list[tuple[str, Json]]:
+        """Kinds and facts of the notices that the commit tells."""
+        pages = [after for _, (before, after) in self._of(keys.NOTICE_PREFIX) if not before]
+        return [(kind, data) for page in pages for kind, _, data in inflated(page["page"])]
+
+    def _told(self, kind: str, **facts: object) -> int:
+        """How many notices of a kind the commit tells, with these facts."""
+        return sum(one == kind and facts.items() <= data.items() for one, data in self.notices)
+
     # what must hold
 
     def _parts(self) -> Iterator[str]:
@@ -125,8 +159,10 @@ class _Commit:
             return f"{new[USED]} of {new[TOTAL]} are used"
         if old is None or new is None:
             return self._came_or_went(package_id, old, new)
-        if [*old[:USED], *old[USED + 1 :]] != [*new[:USED], *new[USED + 1 :]]:
+        if [*old[:USED], *old[USED + 1 : TOLD]] != [*new[:USED], *new[USED + 1 : TOLD]]:
             return f"{old} became {new}"
+        if old[TOLD] & ~new[TOLD]:
+            return f"what was told went from {old[TOLD]} to {new[TOLD]}"
         if new[USED] - old[USED] != self.given[package_id]:
             return f"a bill took {self.given[package_id]}, used went from {old[USED]} to {new[USED]}"
         return "it was refunded and is still there" if package_id in self.returned else None
@@ -205,12 +241,76 @@ class _Commit:
                 yield f"{refund_id} paid {paid} for {right}, with bills {bills}"
             if not refund["completed_at"] or "due_sk" in after or _text(before) != {**refund, "completed_at": None}:
                 yield f"{refund_id}: {_text(before)} became {refund}"
+            if self._told("refund_completed", refund_id=refund_id) != 1:
+                yield f"{refund_id} was completed, and told {self.notices}"
+
+    def _edges(self) -> Iterator[str]:
+        """What is told of a package is told with the bit that keeps it from being told again (D27)."""
+        counted = Counter((data.get("package_id"), kind, data.get("days")) for kind, data in self.notices)
+        for sort_key, (before, after) in self._of(keys.WALLET_PREFIX):
+            old, new = ({one[0]: one for one in _text(side)["packages"]} if side else {} for side in (before, after))
+            for package_id in {*old, *new}:
+                had = old[package_id][TOLD] if package_id in old else 0
+                for (kind, days), bit in (*EDGES.items(), *USE_EDGES.items()):
+                    told = counted.pop((package_id, kind, days), 0)
+                    gained = bool(package_id in new and new[package_id][TOLD] & bit and not had & bit)
+                    gone_untold = package_id not in new and not had & bit
+                    may, must = gained or gone_untold, gained and (kind, days) in USE_EDGES
+                    if not must <= told <= may:
+                        yield f"{sort_key} {package_id}: {kind} {days or ''} was told {told} times, {old} became {new}"
+        for package_id in [one["id"] for _, order in self._new(keys.ORDER_PREFIX) for one in order["packages"]]:
+            if counted.pop((package_id, "package_delivered", None), 0) != 1:
+                yield f"{package_id} was bought, and told {self.notices}"
+        for package_id, kind, _ in counted:
+            if kind.startswith("package_"):
+                yield f"{kind} of {package_id} was told, and nothing has happened to it"
+
+    def _account(self) -> Iterator[str]:
+        """Arrears are there while the balance is below zero, and what becomes of them is told once (D21 to D23)."""
+        before, after = self.pairs.get(keys.ACCOUNT, ({}, {}))
+        old = _text(before) if before else _NEW_ACCOUNT
+        new = _text(after) if after else old
+        if after and (sum(map(Decimal, new["funds"]), Decimal(0)) < 0) != bool(new["arrears"]):
+            yield f"funds {new['funds']}, arrears {new['arrears']}"
+        was, now = old["arrears"] or {}, new["arrears"] or {}
+        if was and now and (was["since"], was["release_days"]) != (now["since"], now["release_days"]):
+            yield f"arrears {was} became {now}"
+        began, ended = bool(now and not was), bool(was and not now)
+        yield from self._told_right("arrears", {}, must=began, may=began)
+        for mark, kind, facts in (("stop_told", "stopped", {"cause": "arrears"}), ("release_told", "released", {})):
+            untold = bool(was) and not was[mark]
+            marked = untold and bool(now) and now[mark]
+            yield from self._told_right(kind, facts, must=marked, may=marked or (untold and ended))
+            if was and now and was[mark] > now[mark]:
+                yield f"{mark} was taken back"
+        warned = old["warned_on"] != new["warned_on"]
+        yield from self._told_right("balance_low", {}, must=warned, may=warned)
+
+    def _webhooks(self) -> Iterator[str]:
+        """A webhook that is switched off tells so, once, and stays off."""
+        for sort_key, (before, after) in self._of(keys.WEBHOOK_PREFIX):
+            webhook_id = sort_key.removeprefix(keys.WEBHOOK_PREFIX)
+            off = "disabled_at" in after and "disabled_at" not in before
+            yield from self._told_right("webhook_disabled", {"webhook_id": webhook_id}, must=off, may=off)
+            if after and "disabled_at" in before and before["disabled_at"] != after.get("disabled_at"):
+                yield f"{sort_key} was switched off, and is so no more"
+
+    def _told_right(self, kind: str, facts: Json, *, must: bool, may: bool) -> Iterator[str]:
+        """A notice is told where it must be, only where it may be, and once."""
+        told = self._told(kind, **facts)
+        if not must <= told <= may:
+            yield f"{kind} was told {told} times: {self.pairs.get(keys.ACCOUNT)}"
 
 
 def _text(item: Json) -> Json:
     """What an item says."""
     if "bill" in item:
-        bill: Json = json.loads(zlib.decompress(base64.b64decode(item["bill"]["B"])))
+        bill: Json = inflated(item["bill"])
         return bill
     found: Json = json.loads(next(item[name]["S"] for name in ("page", "body") if name in item))
     return found
+
+
+def inflated(value: Json) -> Any:
+    """The JSON in a compressed attribute."""
+    return json.loads(zlib.decompress(base64.b64decode(value["B"])))

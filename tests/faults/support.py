@@ -16,25 +16,29 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, Self
 from unittest import mock
 from zoneinfo import ZoneInfo
 
-from aws_platform import api, clients, clock, keys, records
+from aws_platform import api, clients, clock, egress, keys, records
 from aws_platform.directory import read_names
 from ingest import handler as ingest
 from ingest.handler import Meter
 from rating.catalog import load
 from settlement import settle
 from tests.faults import commits
-from tests.faults.harness import Delivery, QueueSource, StreamSource, Worker, World
+from tests.faults.harness import Delivery, QueueSource, Sent, StreamSource, Worker, World, matches
 from tests.faults.harness.dynamodb import Change
 from tests.support.product import BATCH, PRODUCER, TABLES, Product, Reply, template
+from tests.support.providers import envelope
 from timers import handler as timers
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SETTLEMENT, USAGE, DEAD_LETTERS = "settlement", "usage-queue", "usage-dead-letters"
+CHANNELS = {"EmailQueue": "EmailFunction", "SmsQueue": "SmsFunction", "WebhookQueue": "WebhooksFunction"}
+"""The queues of the template that the bus fills, and who takes from them."""
+BUS = "Billing"
 FUNDS = ("gift", "income_transfer", "cash")
 """In the order of payment (D16), as an account's item has them."""
 FIVE, FOUR = "identity_check:5", "phone_two_factor:4"
@@ -536,6 +540,36 @@ class Cloud:
         """Remember the error that a function logs."""
         self.logged = traceback.format_exc()
 
+    # notices
+
+    def publish(self, delivery: Delivery | None = None) -> None:
+        """Have the whole stream of the ledger taken, from its beginning, as far as its filter lets it through."""
+        source = StreamSource(self.world, "ledger", delivery, only=_publish_filter())
+        source.drain(self.handler("PublishFunction"))
+
+    def deliver_notices(self, delivery: Delivery | None = None, *queues: str) -> None:
+        """Have everything that ever was on the channels' queues taken, or on some of them, in turn."""
+        for queue in queues or CHANNELS:
+            hidden = float(template().resources[queue]["Properties"]["VisibilityTimeout"])
+            given = Delivery(**{**vars(delivery or Delivery()), "hidden_seconds": hidden})
+            QueueSource(self.world, queue, given).drain(self.handler(CHANNELS[queue]))
+
+    def subscribe(self, account_id: str, **more: Any) -> None:
+        """Say who is to be told: ``emails``, ``phones``, ``locale``, ``daily_report``."""
+        reply = self.request("PUT", f"/v1/accounts/{account_id}/notice-subscriptions", more)
+        assert reply.status == 200, reply.text
+
+    def add_webhook(self, account_id: str, url: str, kinds: Sequence[str] | None = None) -> str:
+        """Register an endpoint; returns the webhook's id."""
+        body = {"url": url, "kinds": kinds} if kinds else {"url": url}
+        reply = self.request("POST", f"/v1/accounts/{account_id}/webhooks", body)
+        assert reply.status == 201, reply.text
+        return str(reply.body["webhook_id"])
+
+    def sent(self, *services: str) -> list[Sent]:
+        """What reached the providers and the endpoints, or some of ``sesv2``, ``sns`` and ``https``."""
+        return [one for one in self.world.providers.sent if not services or one.service in services]
+
     # looking, without faults
 
     def accounts(self) -> dict[str, Json]:
@@ -592,6 +626,8 @@ def start(now: str) -> Iterator[Cloud]:
         "USAGE_TABLE": "usage",
         "LIVE_TABLE": "live",
         "LEDGER_TABLE": "ledger",
+        "BUS_NAME": BUS,
+        "SENDER_EMAIL": "billing@zhangben.example",
         "SANDBOX": "false",
         "POWERTOOLS_METRICS_NAMESPACE": "Zhangben",
         "POWERTOOLS_SERVICE_NAME": "faults",
@@ -608,11 +644,26 @@ def start(now: str) -> Iterator[Cloud]:
         os.environ["SETTLEMENT_QUEUE_URL"] = world.create_queue(SETTLEMENT)
         os.environ["USAGE_DEAD_LETTER_QUEUE_URL"] = world.create_queue(DEAD_LETTERS)
         world.create_queue(USAGE)
+        urls = {queue: world.create_queue(queue) for queue in CHANNELS}
+        os.environ["WEBHOOK_QUEUE_URL"] = urls["WebhookQueue"]
+        os.environ.pop("RELEASE_DAYS", None)
+        world.bus.routes = _routes
         cloud = Cloud(world, Product(at(now), world.client("dynamodb"), world.client("sqs")), Watch(world))
         made.append(cloud)
 
         def now_of_the_world(settings: object, dynamodb: object) -> datetime:
             return world.clock.now
+
+        def machine_now_of_the_world() -> datetime:
+            return world.clock.machine_now
+
+        def post(endpoint: egress.Endpoint, body: bytes, headers: Mapping[str, str], **_: object) -> int:
+            try:
+                return world.post(f"https://{endpoint.authority}{endpoint.target}", body, headers)
+            except TimeoutError as error:
+                raise egress.TimedOutError from error
+            except ConnectionError as error:
+                raise egress.UnreachableError from error
 
         def unsigned(signer: object, request: object) -> None:
             pass
@@ -623,6 +674,8 @@ def start(now: str) -> Iterator[Cloud]:
         logging.disable(logging.CRITICAL)
         with (
             mock.patch.object(clock, "now", now_of_the_world),
+            mock.patch.object(clock, "machine_now", machine_now_of_the_world),
+            mock.patch.object(egress, "post", post),
             # A third of a call's time, for what nobody reads here.
             mock.patch("botocore.auth.SigV4Auth.add_auth", unsigned),
             mock.patch("botocore.useragent.UserAgentString.to_string", no_name),
@@ -641,6 +694,34 @@ def start(now: str) -> Iterator[Cloud]:
 def _fresh_clients() -> None:
     for cached in (clients.dynamodb, clients.dynamodb_once, clients.sqs):
         cached.cache_clear()
+    for cached_client in (clients.events, clients.sesv2, clients.sns):
+        cached_client.cache_clear()
+
+
+@cache
+def _publish_filter() -> tuple[Json, ...]:
+    """The filter of the ledger's stream in the template; without what it has for sandboxes alone."""
+    (source,) = template().resources["PublishFunction"]["Properties"]["Events"].values()
+    filters = source["Properties"]["FilterCriteria"]["Filters"]
+    return tuple(json.loads(one["Pattern"]) for one in filters if "Pattern" in one)
+
+
+@cache
+def _rules() -> tuple[tuple[Json, str], ...]:
+    """The rules of the bus in the template: the pattern, and the queue."""
+    return tuple(
+        (rule["EventPattern"], target["Arn"]["Fn::GetAtt"][0])
+        for _, rule in template().of_type("AWS::Events::Rule")
+        for target in rule["Targets"]
+    )
+
+
+def _routes(entry: Json, event_id: str) -> Iterator[tuple[str, str]]:
+    """Where the rules of the template take an event, and as what."""
+    event = envelope(entry, event_id)
+    for pattern, queue in _rules():
+        if matches(pattern, event):
+            yield queue, json.dumps(event, ensure_ascii=False)
 
 
 def _create_tables(world: World) -> None:

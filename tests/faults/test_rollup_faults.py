@@ -65,7 +65,7 @@ def take(cloud: Cloud, *batch: Json) -> None:
 def test_a_fault_at_every_call(used: Cloud) -> None:
     """Whatever strikes whichever call, the totals are right once the stream has gone through."""
     report = exhaust(used.world, lambda: used.roll_up(Delivery(batch=(50, 50))), partial(check_live, used), kinds=ALL)
-    assert report.clean_calls == 9, "of each of three windows: read, write, look"
+    assert report.clean_calls == 11, "of each of three windows: read, write, look; of each of two accounts: packages"
     assert set(report.faults) >= {Fault.LOST, Fault.CRASH_AFTER, Fault.CONFLICT, Fault.THROTTLED_OUT}
 
 

@@ -178,7 +178,7 @@ def test_settlement_and_top_up(cloud: Cloud) -> None:
         check_settled(cloud, used, "2025-03-02")
         account = cloud.accounts()["daily"]
         assert account["funds"] == ["0.00", "0", "9.39"]
-        assert account["arrears_since"] is None
+        assert account["arrears"] is None
         assert len(cloud.paid) == 1
 
     every_order(cloud, works, check)
@@ -294,7 +294,7 @@ def test_a_day_that_is_cut(cloud: Cloud) -> None:
     used = [*USED, *(call(number, "2025-03-01T10:00:20") for number in range(60, 80))]
     at_the_run(cloud, used)
     cloud.settle("daily")
-    assert cloud.accounts()["daily"]["arrears_since"] == "2025-03-02T08:00:00+08:00"
+    assert cloud.accounts()["daily"]["arrears"]["since"] == "2025-03-02T08:00:00+08:00"
     cloud.go_to("2025-03-03 06:00")
     switch(cloud, on=False)
     cloud.go_to("2025-03-03 07:00")

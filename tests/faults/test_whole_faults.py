@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from functools import partial
 from random import Random
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from aws_platform import due
-from rating import money
+from aws_platform import due, snapshot
+from rating import edges, money
 from tests.faults import prepaid
 from tests.faults.harness import (
     ALL,
@@ -29,6 +31,7 @@ from tests.faults.harness import (
     exhaust,
 )
 from tests.faults.harness.interleave import Race
+from tests.faults.notices import Diary, Edges, calls_of, check_account, diary_of
 from tests.faults.properties import (
     SOLD,
     check_always,
@@ -46,27 +49,33 @@ ROUNDS = (
     "2025-02-27 23:57",
     "2025-02-28 07:56",
     "2025-02-28 08:00",
-    "2025-02-28 21:00",
+    "2025-02-28 12:30:01",
     "2025-03-01 08:00",
     "2025-03-01 10:00",
     "2025-03-02 08:00",
+    "2025-03-02 08:00:01",
 )
-"""Three runs of which the second closes a month, and what is around them."""
+"""Three runs of which the second closes a month, and what is around them: ends of gifts, and stops and releases."""
+LATER = ("2025-03-03 08:00", "2025-04-01 08:00")
+RELEASE_DAYS = 1
+"""So that who fell into arrears with the first of these runs is stopped with the next, and released with the third."""
 RATE = 0.01
 IDENTITY, PHONE = "identity_check", "phone_two_factor"
-NOT_SOLD = ("insufficient_balance", "account_in_arrears", "voucher_not_applicable")
-NOT_REFUNDED = ("already_refunded", "not_purchased", "refund_window_passed", "package_used")
+NOT_SOLD = ("insufficient_balance", "account_in_arrears", "account_in_violation", "voucher_not_applicable")
+NOT_REFUNDED = ("already_refunded", "not_purchased", "account_in_violation", "refund_window_passed", "package_used")
 
 
 @dataclass
 class History:
-    """What happens, from a seed: who reports what when, what comes again, who pays, when postpaid is switched."""
+    """What happens, from a seed: who reports what when, what comes again, who pays, who is stopped for what."""
 
     cloud: Cloud
+    diary: Diary
     seed: int
     sent: list[Json] = field(default_factory=list)
     valid: list[Json] = field(default_factory=list)
     flips: dict[str, list[datetime]] = field(default_factory=lambda: {name: [] for name in ACCOUNTS})
+    violated: set[str] = field(default_factory=set)
     dice: Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -142,6 +151,9 @@ class History:
             works["pay"] = partial(cloud.top_up, dice.choice(ACCOUNTS), amount, fund, f"{self.seed}-{when}")
         if dice.random() < 0.3:
             works["switch"] = partial(self.switch, dice.choice(ACCOUNTS))
+        if dice.random() < 0.3:
+            self.violated ^= {account_id := dice.choice(ACCOUNTS)}
+            works["police"] = partial(self.violate, account_id, active=account_id in self.violated)
         return works | self.shopping(f"{self.seed}-{when}")
 
     def shopping(self, key: str) -> dict[str, Callable[[], object]]:
@@ -192,6 +204,12 @@ class History:
         if self.cloud.request("PATCH", f"/v1/accounts/{account_id}", {"postpaid_enabled": on}).status == 503:
             raise TryAgain
 
+    def violate(self, account_id: str, *, active: bool) -> None:
+        """Put a violation or lift it, again until it is answered."""
+        body = {"active": True, "reason": "abuse"} if active else {"active": False}
+        if self.cloud.request("PUT", f"/v1/accounts/{account_id}/violation", body).status == 503:
+            raise TryAgain
+
     # from beginning to end
 
     def play(self) -> None:
@@ -203,14 +221,14 @@ class History:
                 faults = Faults.seeded(self.seed * 100 + number, RATE, budget=4)
                 with Torn(world, self.seed):
                     Race(works, lambda: None).play(world, by_seed(self.seed * 100 + number), faults)
-            for when in ("2025-03-03 08:00", "2025-04-01 08:00"):
+            for when in LATER:
                 self.cloud.go_to(when)
                 world.finish(self.cloud.sweep)
                 self.same_as_settled()
             self.check()
         except AssertionError as error:
             found = error if isinstance(error, FaultFound) else world.found(str(error))
-            found.add_note(f"play it again: History(cloud, {self.seed}).play()")
+            found.add_note(f"play it again: History(cloud, diary, {self.seed}).play()")
             raise found from error
 
     def same_as_settled(self) -> None:
@@ -235,6 +253,10 @@ class History:
         check_complete(self.cloud, self.sent, self.valid)
         walks = check_settled(self.cloud, self.sent, "2025-04-01", self.flips)
         check_live(self.cloud)
+        looks = list(map(at, (*ROUNDS, *LATER)))
+        for account_id in ACCOUNTS:
+            check_account(self.diary, account_id, looks[-1])
+            Edges(self.diary, account_id, calls_of(facts, account_id), looks).check()
         for account_id, shown in self.shown().items():
             prepaid.check_shown(self.cloud, account_id, walks[account_id], shown)
             self.check_shown(account_id, [one for one in facts if one.account == account_id])
@@ -276,30 +298,38 @@ def shop(cloud: Cloud) -> Cloud:
     return cloud
 
 
+@pytest.fixture
+def diary(cloud: Cloud) -> Iterator[Diary]:
+    """Give what the model of notices knows; releases come soon."""
+    with diary_of(cloud) as diary, mock.patch.dict(os.environ, RELEASE_DAYS=str(RELEASE_DAYS)):
+        diary.release_after = timedelta(days=RELEASE_DAYS)
+        yield diary
+
+
 @pytest.mark.parametrize("seed", range(10))
-def test_histories(shop: Cloud, seed: int) -> None:
+def test_histories(shop: Cloud, diary: Diary, seed: int) -> None:
     """Whatever happens in some days of three accounts, in the end everything is as the events say."""
-    History(shop, seed).play()
+    History(shop, diary, seed).play()
 
 
 # --- the harness bites on the real code ------------------------------------------------------------------------
 
 
-def caught(shop: Cloud, what: str) -> None:
+def caught(shop: Cloud, diary: Diary, what: str) -> None:
     """Live through histories until one goes wrong, in the way expected."""
     start = shop.world.snapshot()
 
     def live() -> None:
         for seed in range(12):
             shop.world.restore(start)
-            History(shop, seed).play()
+            History(shop, diary, seed).play()
 
     with pytest.raises(FaultFound, match=what) as found:
         live()
-    assert "play it again: History(cloud, " in found.value.__notes__[-1]
+    assert "play it again: History(cloud, diary, " in found.value.__notes__[-1]
 
 
-def test_marks_that_are_not_looked_at_are_caught(shop: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_marks_that_are_not_looked_at_are_caught(shop: Cloud, diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where runs do not look at late marks some history leaves usage unbilled."""
 
     def only_days(item: Json, run_day: date) -> bool:
@@ -307,13 +337,23 @@ def test_marks_that_are_not_looked_at_are_caught(shop: Cloud, monkeypatch: pytes
 
     is_due = due._is_due
     monkeypatch.setattr(due, "_is_due", only_days)
-    caught(shop, "billed")
+    caught(shop, diary, "billed")
 
 
-def test_a_price_that_is_wrong_is_caught(shop: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_price_that_is_wrong_is_caught(shop: Cloud, diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a charge is rounded down the model says so."""
     monkeypatch.setattr(money, "round_to_fen", lambda amount: amount.quantize(Decimal("0.01"), ROUND_DOWN))
-    caught(shop, "BilledCharge")
+    caught(shop, diary, "BilledCharge")
+
+
+def test_a_notice_that_is_forgotten_is_caught(shop: Cloud, diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where service is resumed and nobody is told the model says so."""
+
+    def forgetful(*args: Any) -> list[Any]:
+        return [one for one in edges.account_notices(*args) if one.kind != "resumed"]
+
+    monkeypatch.setattr(snapshot, "account_notices", forgetful)
+    caught(shop, diary, "not told")
 
 
 # --- what the API says meanwhile -------------------------------------------------------------------------------

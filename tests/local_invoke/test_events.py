@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from local.cloud import LocalCloud
+from local.deploy import SENDER
 from local.emulator import REGION
 from tests.local_invoke.rie import ROOT, Reply, Runtime, payload
 
@@ -22,6 +23,12 @@ FUNCTIONS = {
     "orders": "OrdersFunction",
     "entitlements": "EntitlementsFunction",
     "timers": "TimersFunction",
+    "publish": "PublishFunction",
+    "email": "EmailFunction",
+    "sms": "SmsFunction",
+    "webhooks": "WebhooksFunction",
+    "bounces": "BouncesFunction",
+    "notices": "NoticesFunction",
     "bills": "BillsFunction",
     "catalog": "CatalogFunction",
 }
@@ -78,6 +85,16 @@ def paid(reply: Reply) -> None:
     assert set(kinds[3:]) == {"settlement"}
 
 
+def told(reply: Reply) -> None:
+    """The notice of the order, which its e-mail's bounce is told of."""
+    assert reply.payload["statusCode"] == 200, reply.payload
+    (first, *_) = [item for item in reply.body["items"] if item["kind"] == "package_delivered"]
+    assert first["notice_id"] == NOTICE
+    statuses = {one["channel"]: one["status"] for one in first["deliveries"]}
+    assert statuses == {"in_site": "delivered", "email": "bounced", "sms": "sent"}
+
+
+NOTICE = "20250302073000-000006-0001"
 TAGS = {
     "enhanced_authority_wechat",
     "identity_check",
@@ -99,6 +116,21 @@ EXPECTED: dict[str, Callable[[Reply], None]] = {
     "accounts_http_get_foreign": answered(403, code="forbidden"),
     "accounts_http_top_up": answered(201),
     "orders_http_order": answered(201, status="delivered", amount="145.00"),
+    "notices_http_subscribe": answered(200, emails=["a@example.com"], locale="en", daily_report=False),
+    "publish_stream_page": returned({"batchItemFailures": []}),
+    "publish_invoke_republish": returned({"notices": 1}),
+    "email_sqs_notice": returned({"batchItemFailures": []}),
+    "sms_sqs_notice": returned({"batchItemFailures": []}),
+    "notices_http_webhook": answered(201, url="https://hooks.example.com/zhangben", enabled=True),
+    "webhooks_sqs_notice": returned({"batchItemFailures": []}),
+    "webhooks_sqs_retry": returned({"batchItemFailures": []}),
+    "bounces_sqs_bounce": returned({"batchItemFailures": []}),
+    "notices_http_list": told,
+    "notices_http_subscription": answered(200, phones=["+8613800000000"]),
+    "notices_http_webhooks": answered(200, next_cursor=None),
+    "notices_http_webhook_unknown": answered(404, code="webhook_not_found"),
+    "notices_http_deliveries_unknown": answered(404, code="webhook_not_found"),
+    "notices_http_webhook_delete_unknown": answered(404, code="webhook_not_found"),
     "orders_http_unknown_sku": answered(422, code="unknown_sku"),
     "orders_http_packages": answered(200, next_cursor=None),
     "orders_http_package_usage": answered(200, items=[]),
@@ -116,7 +148,7 @@ EXPECTED: dict[str, Callable[[Reply], None]] = {
     "bills_http_preview": answered(200),
     "planner_schedule_morning": returned({"queued": 1}),
     "planner_schedule_check": returned({"unsettled": 1}),
-    "timers_schedule_sweep": returned({"done": 1, "failed": 0}),
+    "timers_schedule_sweep": returned({"done": 1, "failed": 0, "left": 0}),
     "settlement_sqs_accounts": returned({"batchItemFailures": []}),
     "bills_http_resources": billed,
     "bills_http_details": billed,
@@ -154,7 +186,8 @@ def resources(cloud: LocalCloud) -> dict[str, str]:
 def runtime_of(function: str, cloud: LocalCloud, resources: Mapping[str, str]) -> Runtime:
     """The function in its own process, with the embedded cloud behind it."""
     region = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
-    return Runtime(function, {"AWS_ENDPOINT_URL": cloud.emulator.url, "SANDBOX": "true", **region}, resources)
+    environment = {"AWS_ENDPOINT_URL": cloud.emulator.url, "SANDBOX": "true", "SENDER_EMAIL": SENDER, **region}
+    return Runtime(function, environment, resources)
 
 
 def set_clock(cloud: LocalCloud, now: str) -> None:

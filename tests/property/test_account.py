@@ -79,11 +79,11 @@ def test_the_status_follows_from_the_log_of_the_balance(moves: list[tuple[timede
     ends = [when for when, _ in log[1:]] + [log[-1][0] + 60 * DAY]
     for number, (account, end) in enumerate(zip(accounts, ends, strict=True)):
         known = log[: number + 1]
-        assert account.arrears_since == _negative_since(known, known[-1][0])
+        assert (account.arrears and account.arrears.since) == _negative_since(known, known[-1][0])
         marks = [known[-1][0], end - SECOND]
-        if account.arrears_since is not None:
-            marks += [account.arrears_since + at for at in (24 * HOUR - SECOND, 24 * HOUR)]
-            marks += [account.arrears_since + 31 * DAY + at for at in (-SECOND, timedelta(0))]
+        if account.arrears is not None:
+            marks += [account.arrears.since + at for at in (24 * HOUR - SECOND, 24 * HOUR)]
+            marks += [account.arrears.since + 31 * DAY + at for at in (-SECOND, timedelta(0))]
         for second in marks:
             if known[-1][0] <= second < end:
                 assert account.status(second) is _status(known, second)

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from aws_platform import keys, live, live_days, records
 from aws_platform.accounts import account_from_item, account_put, account_to_item
 from aws_platform.bills import bill_from_item, bill_from_text, bill_to_item, bill_to_text
+from aws_platform.settings import Settings
 from rating.account import Account, Application, Contact, Merchant, Stage, Violation
+from rating.arrears import Arrears
 from rating.bill import Bill, BilledCharge, BilledLine, CountedSegment, TransactionType
 from rating.billing import Line, Quantities
-from rating.civil import month_of, rfc3339
+from rating.civil import ONE_DAY, month_of, rfc3339
 from rating.funds import Fund
 from rating.history import Interval
 from rating.pricing import AppliedPrice
@@ -110,9 +112,15 @@ def test_journal_pages_of_one_second_sort_by_version(one: int, other: int) -> No
     assert (one < other) == (keys.journal("t", one) < keys.journal("t", other))
 
 
+SETTINGS = Settings(ledger_table="ledger", due_shards=4)
+
 # --- accounts -------------------------------------------------------------------------------------------------
 
 _MAYBE = st.one_of(st.none(), instants())
+_ARREARS = st.one_of(
+    st.none(),
+    st.builds(Arrears, instants(), st.integers(1, 365).map(lambda days: ONE_DAY * days), st.booleans(), st.booleans()),
+)
 _ACCOUNTS = st.builds(
     Account,
     account_id=ACCOUNT_IDS,
@@ -130,7 +138,8 @@ _ACCOUNTS = st.builds(
     stops=st.lists(st.builds(Interval, instants(), _MAYBE), max_size=2).map(tuple),
     releases=st.lists(instants(), max_size=2).map(tuple),
     funds=funds(),
-    arrears_since=_MAYBE,
+    arrears=_ARREARS,
+    warned_on=st.one_of(st.none(), days()),
     settled_through=st.one_of(st.none(), days()),
     last_bill=st.one_of(st.none(), TEXT),
     merchants=st.lists(st.builds(Merchant, TEXT, instants()), max_size=2).map(tuple),
@@ -160,12 +169,12 @@ def test_only_the_next_version_replaces_an_account(account: Account, step: int) 
     """A change that does not follow what it was based on is an error of the program."""
     after = Account(account.account_id, "B", account.created_at, version=account.version + step)
     if step == 1:
-        put = account_put("ledger", account, after)["Put"]
+        put = account_put(SETTINGS, account, after)["Put"]
         assert put["ExpressionAttributeValues"] == {":seen": {"N": str(account.version)}}
         assert put["Item"]["version"] == {"N": str(account.version + 1)}
     else:
         with pytest.raises(ValueError, match="does not follow"):
-            account_put("ledger", account, after)
+            account_put(SETTINGS, account, after)
 
 
 # --- records --------------------------------------------------------------------------------------------------

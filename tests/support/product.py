@@ -6,11 +6,12 @@ import base64
 import importlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import batched
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,13 +20,14 @@ from urllib.parse import urlencode
 import boto3
 from moto import mock_aws
 
-from aws_platform import clients, clock
-from aws_platform.keys import all_timer_shards
+from aws_platform import clients, clock, egress
+from aws_platform.keys import NOTICE_PREFIX, all_timer_shards
 from ingest import handler as ingest_handler
 from local.authorizer import Identity
 from local.payload import HttpRequest, build_event
 from local.routing import Router
 from local.template import Template
+from tests.support.providers import Inbox, Json, Posted, Providers, envelope
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = ("billing:admin",)
@@ -34,6 +36,10 @@ PRODUCER = ("usage:write",)
 BATCH = "application/cloudevents-batch+json"
 JSON = "application/json"
 TABLES = {"UsageTable": "usage", "LiveTable": "live", "LedgerTable": "ledger"}
+CHANNELS: dict[str, set[str]] = {"EmailFunction": set(), "SmsFunction": {"daily_report"}, "WebhooksFunction": set()}
+"""Who gets notices from the bus, and the kinds that he does not get, as the rules of the template have it."""
+SWEEPS_AT_ONE_MOMENT = 20
+"""More than a sweep that does its work ever needs."""
 
 
 @cache
@@ -85,6 +91,7 @@ class Product:
     now: datetime
     dynamodb: Any = field(default_factory=lambda: boto3.client("dynamodb"))
     sqs: Any = field(default_factory=lambda: boto3.client("sqs"))
+    providers: Providers = field(default_factory=Providers)
 
     def request(
         self,
@@ -172,10 +179,17 @@ class Product:
         self.now = target
 
     def sweep_until(self, target: datetime) -> None:
-        """Sweep the timers at each moment at which one is due, up to this one."""
+        """Sweep the timers at each moment at which one is due, up to this one, and those that sweeps set themselves."""
+        moment, sweeps = None, 0
         while (due := self._next_timer()) is not None and due <= target:
             self.now = max(self.now, due)
-            assert self.invoke("TimersFunction", {"task": "sweep"})["failed"] == 0
+            moment, sweeps = self.now, sweeps + 1 if self.now == moment else 1
+            assert sweeps <= SWEEPS_AT_ONE_MOMENT, f"timers of {due} stay due"
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Do what is due now."""
+        assert self.invoke("TimersFunction", {"task": "sweep"})["failed"] == 0
 
     def _next_timer(self) -> datetime | None:
         """The first moment at which something is due."""
@@ -194,24 +208,93 @@ class Product:
     def run(self) -> None:
         """Plan, and settle what the plan queued."""
         self.invoke("PlannerFunction", {"task": "plan"})
-        while messages := self.sqs.receive_message(
-            QueueUrl=os.environ["SETTLEMENT_QUEUE_URL"], MaxNumberOfMessages=10
-        ).get("Messages"):
-            records = [{"messageId": one["MessageId"], "body": one["Body"]} for one in messages]
-            answer = self.invoke("SettlementFunction", {"Records": records})
-            assert answer == {"batchItemFailures": []}
+        for bodies in self._taken(os.environ["SETTLEMENT_QUEUE_URL"]):
+            assert self.invoke("SettlementFunction", queue_records(bodies)) == {"batchItemFailures": []}
+
+    def _taken(self, url: str) -> Iterator[list[str]]:
+        """Take everything from a queue, ten messages at a time."""
+        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            yield [one["Body"] for one in messages]
             for one in messages:
-                self.sqs.delete_message(QueueUrl=os.environ["SETTLEMENT_QUEUE_URL"], ReceiptHandle=one["ReceiptHandle"])
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+
+    # --- notices -------------------------------------------------------------------------------------------
+
+    @property
+    def inbox(self) -> Inbox:
+        """What the providers were given since the cloud was last empty."""
+        return self.providers.inbox
+
+    @property
+    def emails(self) -> list[Json]:
+        """E-mails that the provider took, as parameters of SendEmail."""
+        return self.inbox.emails
+
+    @property
+    def sms(self) -> list[Json]:
+        """Short messages that the provider took, as parameters of Publish."""
+        return self.inbox.sms
+
+    @property
+    def posts(self) -> list[Posted]:
+        """Requests that reached customers' endpoints."""
+        return self.inbox.posts
+
+    def notify(self, *, failing: bool = False) -> list[Json]:
+        """Take new notices from the ledger's stream over the bus to every channel, and retries to the webhooks.
+
+        Answers the new entries of the bus. `failing` allows channels to hand messages back; those are lost here.
+        """
+        inbox = self.inbox
+        before = len(inbox.events)
+        pages = [page for page in self._pages() if (page["pk"]["S"], page["sk"]["S"]) not in inbox.handed_over]
+        if pages:
+            records = [stream_record(page, "INSERT") for page in pages]
+            assert self.invoke("PublishFunction", {"Records": records}) == {"batchItemFailures": []}
+            inbox.handed_over |= {(page["pk"]["S"], page["sk"]["S"]) for page in pages}
+        entries = inbox.events[before:]
+        for function, spared in CHANNELS.items():
+            bodies = [
+                json.dumps(envelope(entry, f"e-{before + number}"), ensure_ascii=False)
+                for number, entry in enumerate(entries)
+                if entry["DetailType"] not in spared
+            ]
+            for batch in batched(bodies, 10, strict=False):
+                self.hand_over(function, batch, failing=failing)
+        for bodies in self._taken(os.environ["WEBHOOK_QUEUE_URL"]):
+            self.hand_over("WebhooksFunction", bodies, failing=failing)
+        return entries
+
+    def hand_over(self, function: str, bodies: Sequence[str], *, failing: bool = False) -> None:
+        """Hand messages to the consumer of a queue."""
+        answer = self.invoke(function, queue_records(bodies))
+        assert failing or answer == {"batchItemFailures": []}, answer
+
+    def _pages(self) -> list[Json]:
+        """All pages of notices, by time."""
+        asked = {
+            "TableName": "ledger",
+            "FilterExpression": "begins_with(sk, :page)",
+            "ExpressionAttributeValues": {":page": {"S": NOTICE_PREFIX}},
+        }
+        scanned = self.dynamodb.get_paginator("scan").paginate(**asked)
+        return sorted((item for one in scanned for item in one["Items"]), key=lambda item: str(item["sk"]["S"]))
 
 
-def stream_record(image: Mapping[str, Any]) -> dict[str, Any]:
+def queue_records(bodies: Iterable[str]) -> dict[str, Any]:
+    """What Lambda hands over of a queue."""
+    return {"Records": [{"messageId": f"m-{number}", "body": body} for number, body in enumerate(bodies)]}
+
+
+def stream_record(image: Mapping[str, Any], name: str = "MODIFY") -> dict[str, Any]:
     """A stream record as Lambda gets it: binary values in base64."""
 
     def encoded(value: Mapping[str, Any]) -> dict[str, Any]:
         return {kind: base64.b64encode(content).decode() if kind == "B" else content for kind, content in value.items()}
 
     new = {name: encoded(value) for name, value in image.items()}
-    return {"eventName": "MODIFY", "dynamodb": {"NewImage": new, "SequenceNumber": "1"}}
+    keys = {name: new[name] for name in ("pk", "sk")}
+    return {"eventName": name, "dynamodb": {"Keys": keys, "NewImage": new, "SequenceNumber": "1"}}
 
 
 def event(
@@ -250,6 +333,11 @@ def product(now: str) -> Iterator[Product]:
         "USAGE_TABLE": "usage",
         "LIVE_TABLE": "live",
         "LEDGER_TABLE": "ledger",
+        "BUS_NAME": "Billing",
+        "SENDER_EMAIL": "billing@zhangben.example",
+        "SMS_COUNTRY_CODES": "+86",
+        "DAILY_EMAIL_LIMIT": "1000",
+        "DAILY_SMS_LIMIT": "100",
         "SANDBOX": "false",
         "POWERTOOLS_METRICS_NAMESPACE": "Zhangben",
         "POWERTOOLS_SERVICE_NAME": "tests",
@@ -259,9 +347,17 @@ def product(now: str) -> Iterator[Product]:
         sqs = boto3.client("sqs")
         os.environ["SETTLEMENT_QUEUE_URL"] = sqs.create_queue(QueueName="settlement")["QueueUrl"]
         os.environ["USAGE_DEAD_LETTER_QUEUE_URL"] = sqs.create_queue(QueueName="usage-dead-letters")["QueueUrl"]
+        os.environ.pop("RELEASE_DAYS", None)
+        os.environ["WEBHOOK_QUEUE_URL"] = sqs.create_queue(QueueName="webhooks")["QueueUrl"]
         create_tables(boto3.client("dynamodb"))
         made = Product(datetime.fromisoformat(now))
-        with mock.patch.object(clock, "now", side_effect=lambda *_: made.now):
+        with (
+            mock.patch.object(clock, "now", side_effect=lambda *_: made.now),
+            mock.patch.object(clients, "events", made.providers.events),
+            mock.patch.object(clients, "sesv2", made.providers.sesv2),
+            mock.patch.object(clients, "sns", made.providers.sns),
+            mock.patch.object(egress, "post", made.providers.post),
+        ):
             yield made
     _forget()
 
@@ -270,3 +366,5 @@ def _forget() -> None:
     """Clients and caches live as long as a process; a test is a process of its own."""
     for cached in (clients.dynamodb, clients.dynamodb_once, clients.sqs, ingest_handler.meter):
         cached.cache_clear()
+    for cached_client in (clients.events, clients.sesv2, clients.sns):
+        cached_client.cache_clear()

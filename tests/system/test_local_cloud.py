@@ -10,7 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -99,11 +99,12 @@ def test_clock(http: httpx.Client) -> None:
     assert _code(back) == (409, "clock_moves_forward_only")
 
 
-def test_stream_is_waited_for(cloud: LocalCloud) -> None:
-    """The function behind the usage stream answers the marker that tells how far it has read."""
+@pytest.mark.parametrize("table", ["LiveTable", "LedgerTable"])
+def test_stream_is_waited_for(cloud: LocalCloud, table: str) -> None:
+    """The functions behind the streams of usage and ledger answer the marker that tells how far they have read."""
     cloud.driver.drain()
     key = {"pk": {"S": "sandbox"}, "sk": {"S": "drained"}}
-    answer = cloud.client("dynamodb").get_item(TableName=cloud.resources["LiveTable"], Key=key)
+    answer = cloud.client("dynamodb").get_item(TableName=cloud.resources[table], Key=key)
     assert int(answer["Item"]["n"]["N"]) >= 1
 
 
@@ -126,6 +127,65 @@ def test_queue_is_waited_for(cloud: LocalCloud, http: httpx.Client) -> None:
     assert sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name] == "0"
 
 
+# What leaves the stack
+
+
+def test_nothing_has_left(http: httpx.Client) -> None:
+    """Before anything is told, messages and events are empty lists, for everybody."""
+    for path in ("/sandbox/messages", "/sandbox/events"):
+        assert http.get(path).json() == {"items": []}
+        assert _code(http.post(path)) == (404, "route_not_found")
+
+
+def test_a_notice_leaves_on_every_channel(cloud: LocalCloud, http: httpx.Client) -> None:
+    """When the clock's answer goes out, a purchase's notice is on the bus, and its e-mail and SMS are sent, once."""
+    now = _buy(cloud, http)
+    assert http.put("/sandbox/clock", json=now).status_code == 200
+    (event,) = http.get("/sandbox/events").json()["items"]
+    assert set(event) == {"event_id", "time", "detail_type", "source", "detail"}
+    assert (event["source"], event["detail_type"], event["time"]) == ("zhangben", "package_delivered", now["now"])
+    assert event["detail"]["kind"] == "package_delivered"
+    mail, sms = http.get("/sandbox/messages").json()["items"]
+    assert (mail["channel"], mail["to"]) == ("email", ["buyer@example.com"])
+    assert (sms["channel"], sms["to"]) == ("sms", ["+8613800000000"])
+    assert mail["subject"]
+    assert mail["body"]
+    assert sms["body"]
+    again = http.put("/sandbox/clock", json=now).json()
+    assert [one for one in again["ran"] if one["kind"] == "timer"] == []
+    assert len(http.get("/sandbox/messages").json()["items"]) == 2
+
+
+def test_what_is_due_at_this_very_instant(cloud: LocalCloud, http: httpx.Client) -> None:
+    """A timer that comes to be due at the clock's own instant is swept when the clock is sent to that instant again."""
+    now = http.get("/sandbox/clock").json()
+    key = {"pk": {"S": "A#buyer"}, "sk": {"S": "S#subscription"}}
+    due = {"due_pk": {"S": "timer#0"}, "due_sk": {"S": f"{now['now']}#buyer#S#subscription"}}
+    body = {"S": json.dumps({"emails": None, "phones": None, "locale": None, "daily_report": True})}
+    cloud.client("dynamodb").put_item(TableName=cloud.resources["LedgerTable"], Item={**key, **due, "body": body})
+    ran = http.put("/sandbox/clock", json=now).json()["ran"]
+    assert "timer" in {one["kind"] for one in ran}
+    assert http.get("/sandbox/events").json()["items"][-1]["detail_type"] == "daily_report"
+    assert http.get("/sandbox/messages").json()["items"][1]["channel"] == "email"
+
+
+def _buy(cloud: LocalCloud, http: httpx.Client) -> dict[str, str]:
+    """An account `buyer` that has bought a package; what the clock says."""
+    headers = {"authorization": f"Bearer {cloud.token(None, 'billing:admin')}"}
+    contact = {"email": "buyer@example.com", "phone": "+8613800000000", "locale": "en"}
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("", {"account_id": "buyer", "name": "Example", "contact": contact}),
+        ("/buyer/service/application", {"purpose": "identity checks"}),
+        ("/buyer/service/approval", {}),
+        ("/buyer/top-ups", {"fund": "cash", "amount": "1000.00"}),
+        ("/buyer/orders", {"items": [{"sku": "identity_check:1000", "quantity": 1}]}),
+    ]
+    for path, body in steps:
+        http.post(f"/v1/accounts{path}", json=body, headers={**headers, "idempotency-key": path}).raise_for_status()
+    clock: dict[str, str] = http.get("/sandbox/clock").json()
+    return clock
+
+
 # More than one
 
 
@@ -144,6 +204,8 @@ def test_kept_state(tmp_path: Path) -> None:
     item = {"pk": {"S": "test"}, "sk": {"S": "kept"}}
     with LocalCloud(clock=START, state=tmp_path) as first:
         token = first.token("acct-1", "billing:read")
+        with httpx.Client(base_url=first.url, timeout=120) as http:
+            _buy(first, http)
         first.driver.move(parse_time("2025-03-02T09:00:00+08:00"))
         first.client("dynamodb").put_item(TableName=first.resources["LedgerTable"], Item=item)
         with pytest.raises(EmulatorError, match="another local cloud"), LocalCloud(state=tmp_path):
@@ -154,6 +216,8 @@ def test_kept_state(tmp_path: Path) -> None:
         assert second.client("dynamodb").get_item(TableName=ledger, Key=item)["Item"] == item
         answer = httpx.get(f"{second.url}/v1/catalog", headers={"authorization": f"Bearer {token}"}, timeout=60)
         assert answer.status_code not in {401, 403}
+        for path, number in (("events", 1), ("messages", 2)):
+            assert len(httpx.get(f"{second.url}/sandbox/{path}", timeout=60).json()["items"]) == number
         ran = second.driver.move(parse_time("2025-03-02T11:00:00+08:00"))
         assert [one.name for one in ran if one.kind == "schedule"] == ["PlannerFunctionSecondPass"]
 

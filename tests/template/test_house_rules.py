@@ -60,6 +60,7 @@ BROKEN = [
               - !If [IsSandbox, {Effect: Allow, Action: sqs:SendMessage, Resource: "*"}, !Ref AWS::NoValue]""",
     ),
     ("all but one action", "E9004", "Action: [dynamodb:GetItem, dynamodb:PutItem]", "NotAction: dynamodb:DeleteTable"),
+    ("SMS, and any topic", "E9004", "Effect: Deny, Action: sns:Publish", "Effect: Deny, Action: sns:Subscribe"),
     ("role made by SAM", "E9004", "\n      Role: !GetAtt WorkerRole.Arn", ""),
     ("shared role", "E9004", "\n  WorkLogs:", f"{SECOND_FUNCTION}\n  WorkLogs:"),
     ("no recovery", "E9005", "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false"),

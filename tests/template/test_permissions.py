@@ -7,14 +7,18 @@ process, every AWS call is written down with the function that made it, and the 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
 import pytest
 from botocore.client import BaseClient
 
+from aws_platform import thresholds
+from aws_platform.failures import TryAgainError
 from ingest import handler
 from tests.support.product import TABLES, Product, event, events, product
 from tests.template.test_template import resources
@@ -26,14 +30,20 @@ type Calls = dict[str, set[Call]]
 LOGICAL = {name: logical for logical, name in TABLES.items()} | {
     "settlement": "SettlementQueue",
     "usage-dead-letters": "UsageDeadLetterQueue",
+    "webhooks": "WebhookQueue",
+    "Billing": "BillingBus",
+    "configuration-set": "EmailConfiguration",
 }
 # What Lambda itself does in a function's name: it reads event sources, and writes failures, logs and traces.
-BY_LAMBDA = {
-    "IngestFunction": {"UsageQueue"},
-    "RollupFunction": {"UsageTable", "RollupDeadLetterQueue"},
-    "PlannerFunction": {"PlannerDeadLetterQueue"},
-    "SettlementFunction": {"SettlementQueue"},
-    "TimersFunction": {"TimersDeadLetterQueue"},
+QUEUE = {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"}
+STREAM = {"DescribeStream", "GetRecords", "GetShardIterator", "ListShards", "ListStreams"}
+TRACES = {"PutTraceSegments", "PutTelemetryRecords"}
+BY_LAMBDA = QUEUE | STREAM | TRACES
+FAILURES = {
+    "RollupFunction": "RollupDeadLetterQueue",
+    "PlannerFunction": "PlannerDeadLetterQueue",
+    "TimersFunction": "TimersDeadLetterQueue",
+    "PublishFunction": "PublishDeadLetterQueue",
 }
 SAME_RIGHT = {"SendMessageBatch": "SendMessage"}
 
@@ -55,6 +65,13 @@ def rights_of(operation: str, arguments: Mapping[str, Any]) -> set[Call]:
         return rights
     if operation == "BatchGetItem":
         return {("BatchGetItem", LOGICAL[table]) for table in arguments["RequestItems"]}
+    if operation == "PutEvents":
+        return {("PutEvents", LOGICAL[entry["EventBusName"]]) for entry in arguments["Entries"]}
+    if operation == "SendEmail":
+        return {("SendEmail", "identity/*"), ("SendEmail", LOGICAL[arguments["ConfigurationSetName"]])}
+    if operation == "Publish":
+        assert set(arguments) & {"TopicArn", "TargetArn"} == set()
+        return {("Publish", "*")}
     return {(SAME_RIGHT.get(operation, operation), named(arguments))}
 
 
@@ -90,14 +107,26 @@ def policy(function: str, *, sandbox: bool = False) -> set[Call]:
         if "Fn::If" in entry:
             continue
         for statement in entry["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Deny":
+                continue
+            actions = {action.split(":")[1] for action in _shared.as_list(statement["Action"])} - BY_LAMBDA
             for resource in _shared.as_list(statement["Resource"]):
-                name = _shared.target(resource)
-                if name is None and "Fn::Sub" in resource:
-                    name = resource["Fn::Sub"].replace("${", "").replace(".Arn}", "").replace("/index/", "/")
-                if name is None or name.endswith("LogGroup") or name.split("/")[0] in BY_LAMBDA.get(function, ()):
-                    continue
-                allowed |= {(action.split(":")[1], name) for action in _shared.as_list(statement["Action"])}
+                name = resource_name(resource)
+                if not name.endswith("LogGroup") and name != FAILURES.get(function):
+                    allowed |= {(action, name) for action in actions}
     return allowed
+
+
+def resource_name(resource: Any) -> str:
+    """The resource of a statement, as `named` calls it."""
+    name = _shared.target(resource)
+    if name is not None:
+        return name
+    text: str = resource["Fn::Sub"] if isinstance(resource, dict) else resource
+    if text.startswith("arn:"):
+        kind, _, one = text.rpartition(":")[2].partition("/")
+        return one.strip("${}") if one.startswith("$") else f"{kind}/{one}"
+    return text.replace("${", "").replace(".Arn}", "").replace("/index/", "/")
 
 
 def live_through(at: Product) -> None:
@@ -131,6 +160,90 @@ def live_through(at: Product) -> None:
         at.get(f"{path}/bills/preview")
     at.get("/v1/catalog")
     buy_and_sell(at)
+    run_dry(at)
+    listen(at)
+
+
+def run_dry(at: Product) -> None:
+    """Every path of arrears and of what time does: packages low, a warning, the stop, the release, the way back."""
+    path = "/v1/accounts/dry"
+    at.open_account("dry", cash="100")
+    at.request("PATCH", path, {"postpaid_enabled": True})
+    at.request("PUT", f"{path}/notice-subscriptions", {"emails": ["a@example.com"], "daily_report": True})
+    # A package within the day, before the report.
+    at.move((at.now + timedelta(minutes=5)).isoformat())
+    for calls in (10, 500):
+        given = {"tag": "identity_check", "calls": calls, "reason": "goodwill"}
+        assert at.request("POST", f"{path}/packages", given, headers={"Idempotency-Key": f"{calls}"}).status == 201
+    # A day in which something changes: to look at its packages, its buckets are counted.
+    at.request("PATCH", path, {"postpaid_enabled": False})
+    at.move((at.now + timedelta(minutes=1)).isoformat())
+    at.request("PATCH", path, {"postpaid_enabled": True})
+    at.report(events("dry", 395, at.now.isoformat()))
+    # A look that fails is made up for by the next sweep.
+    with mock.patch.object(thresholds, "tell", side_effect=TryAgainError):
+        at.report(events("dry", 1, at.now.isoformat(), prefix="again"))
+    # And where such a day has its bill, what that holds is left out.
+    cut = at.now.isoformat()
+    at.move((at.now + timedelta(days=1)).isoformat())
+    assert at.request("POST", f"{path}/packages", {**given, "calls": 1}, headers={"Idempotency-Key": "1"}).status == 201
+    at.report([event("dry", "late", cut)])
+    for _ in range(3):
+        at.move((at.now + timedelta(days=1)).isoformat())
+        at.report(events("dry", 200, at.now.isoformat()))
+        at.notify()
+    at.move((at.now + timedelta(days=40)).isoformat())
+    at.top_up("dry", "1000")
+    at.notify()
+    at.get(path)
+
+
+def listen(at: Product) -> None:
+    """Every path of notices and webhooks: taken, refused, bounced, tried again, given up, switched off, repeated."""
+    path, subscription = "/v1/accounts/heard", "/v1/accounts/heard/notice-subscriptions"
+    at.open_account("heard", cash="100000")
+    mails = [f"{name}@example.com" for name in ("good", "bad", "gone")]
+    body = {"emails": mails, "phones": ["+8613800000001", "+8613800000002"], "locale": "en"}
+    assert at.request("PUT", subscription, {**body, "daily_report": True}).status == 200
+    at.inbox.failing.update({"bad@example.com": "BadRequestException", "+8613800000002": "InvalidParameter"})
+    hooks = []
+    for name in ("good", "late", "gone"):
+        hook = {"url": f"https://{name}.example.com/hook", "kinds": None}
+        hooks.append(at.request("POST", f"{path}/webhooks", hook).body["webhook_id"])
+    at.inbox.statuses.update({"https://late.example.com/hook": 500, "https://gone.example.com/hook": 410})
+
+    def buy() -> None:
+        order = {"items": [{"sku": "identity_check:1000", "quantity": 1}]}
+        key = {"Idempotency-Key": f"heard-{at.now.isoformat()}"}
+        assert at.request("POST", f"{path}/orders", order, headers=key).status == 201
+        at.notify()
+
+    buy()
+    # Refused, and then taken: the record of the refusal goes.
+    at.inbox.failing.clear()
+    at.now += timedelta(minutes=1)
+    buy()
+    sent = next(mail for mail in at.emails if mail["Destination"]["ToAddresses"] == ["gone@example.com"])
+    tags = {tag["Name"]: [tag["Value"]] for tag in sent["EmailTags"]}
+    bounce = {"bounceType": "Permanent", "bounceSubType": "General", "bouncedRecipients": []}
+    told = {"eventType": "Bounce", "bounce": bounce, "mail": {"tags": tags}}
+    at.hand_over("BouncesFunction", [json.dumps({"Message": json.dumps(told)})] * 2)
+    for _ in range(13):
+        at.move((at.now + timedelta(hours=2)).isoformat())
+        at.notify(failing=True)  # two retries of one delivery may come at once
+    buy()
+    assert at.request("PUT", subscription, body).status == 200
+    at.inbox.statuses.clear()
+    today = at.now.date().isoformat()
+    at.invoke("PublishFunction", {"republish": {"account_id": "heard", "from": today, "to": today}})
+    at.get(f"{path}/notices")
+    at.get(subscription)
+    at.get(f"{path}/webhooks")
+    for hook in hooks:
+        at.get(f"{path}/webhooks/{hook}")
+        at.get(f"{path}/webhooks/{hook}/deliveries")
+        at.request("DELETE", f"{path}/webhooks/{hook}")
+    buy()
 
 
 def buy_and_sell(at: Product) -> None:
@@ -196,6 +309,7 @@ def buy_and_sell(at: Product) -> None:
 def made() -> Calls:
     """The calls of a month's life."""
     with product("2025-03-01T09:00:00+08:00") as at, watched() as calls:
+        os.environ["CONFIGURATION_SET"] = "configuration-set"
         live_through(at)
     return calls
 

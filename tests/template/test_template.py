@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from cfnlint.decode import decode_str
 from cfnlint.template import Template
 
+from aws_platform import keys
+from aws_platform.settings import Settings
+from notify import delivering
 from tests.template.linting import ROOT, findings
 from tools.house_rules import _shared
 
@@ -55,6 +59,14 @@ ROUTES: dict[str, set[str] | None] = {
     f"GET {ACCOUNT}/bills/resources": READ,
     f"GET {ACCOUNT}/bills/details": READ,
     f"GET {ACCOUNT}/bills/preview": READ,
+    f"GET {ACCOUNT}/notices": READ,
+    f"GET {ACCOUNT}/notice-subscriptions": READ,
+    f"PUT {ACCOUNT}/notice-subscriptions": WRITE,
+    f"POST {ACCOUNT}/webhooks": WRITE,
+    f"GET {ACCOUNT}/webhooks": READ,
+    f"GET {ACCOUNT}/webhooks/{{webhook_id}}": READ,
+    f"DELETE {ACCOUNT}/webhooks/{{webhook_id}}": WRITE,
+    f"GET {ACCOUNT}/webhooks/{{webhook_id}}/deliveries": READ,
     "GET /v1/catalog": ANY,
     "PUT /v1/prices/{tag}": ADMIN,
     "GET /v1/activities": ANY,
@@ -63,6 +75,10 @@ ROUTES: dict[str, set[str] | None] = {
     "GET /healthz": None,
     "GET /v1/openapi.json": None,
 }
+
+DAY_SECONDS = 86_400
+CLIENTS = {"ses": "sesv2"}
+"""The name of the client, where a policy calls its service otherwise."""
 
 
 @cache
@@ -114,7 +130,134 @@ def test_queues_wait_for_their_consumers() -> None:
             timeout = functions[str(_shared.target(mapping["FunctionName"]))]["Timeout"]
             assert queue["VisibilityTimeout"] >= 6 * timeout
             checked += 1
-    assert checked == 2
+    assert checked == 6
+
+
+@pytest.mark.parametrize(
+    "queue,kinds",
+    [("EmailQueue", None), ("SmsQueue", {"detail-type": [{"anything-but": ["daily_report"]}]}), ("WebhookQueue", None)],
+)
+def test_every_notice_goes_to_every_channel(queue: str, kinds: dict[str, Any] | None) -> None:
+    """D27: a rule of the bus takes every notice to the channel's queue, the daily report not to SMS; it alone may send.
+
+    What it cannot deliver goes to the channel's dead letters.
+    """
+    rules = resources("AWS::Events::Rule")
+    name = next(one for one, rule in rules.items() if _shared.target(rule["Targets"][0]["Arn"]) == queue)
+    rule, dead = rules[name], queue.replace("Queue", "DeadLetterQueue")
+    assert rule["EventPattern"] == {"source": ["zhangben"], **(kinds or {})}
+    assert _shared.target(rule["EventBusName"]) == "BillingBus"
+    (target,) = rule["Targets"]
+    assert _shared.target(target["DeadLetterConfig"]["Arn"]) == dead
+    assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400
+    (policy,) = [one for one in resources("AWS::SQS::QueuePolicy").values() if {"Ref": queue} in one["Queues"]]
+    assert policy["Queues"] == [{"Ref": queue}, {"Ref": dead}]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Action"], statement["Principal"]) == ("sqs:SendMessage", {"Service": "events.amazonaws.com"})
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": [name, "Arn"]}}}
+
+
+@pytest.mark.parametrize("queue", ["EmailQueue", "SmsQueue", "WebhookQueue"])
+def test_channels_try_for_a_day(queue: str) -> None:
+    """D28: a notice that does not go out is tried for a day before it is a dead letter, and then kept for days."""
+    queues = resources("AWS::SQS::Queue")
+    properties, dead = queues[queue], queues[queue.replace("Queue", "DeadLetterQueue")]
+    receives = properties["RedrivePolicy"]["maxReceiveCount"]
+    assert receives * properties["VisibilityTimeout"] >= DAY_SECONDS
+    # A doubtful refusal is recorded before the message is a dead letter.
+    assert receives > delivering._LAST_RECEIVE
+    assert properties["MessageRetentionPeriod"] >= 4 * DAY_SECONDS
+    # A dead letter is as old as its message was.
+    assert dead["MessageRetentionPeriod"] >= properties["MessageRetentionPeriod"]
+
+
+@pytest.mark.parametrize("queue", ["EmailQueue", "SmsQueue", "WebhookQueue"])
+def test_channels_that_wait_are_heard_of(queue: str) -> None:
+    """What waits for more than an hour in a channel's queue raises an alarm."""
+    found = [
+        alarm
+        for alarm in resources("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+        and alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
+    ]
+    assert [(alarm["Threshold"], alarm["ComparisonOperator"]) for alarm in found] == [(3600, "GreaterThanThreshold")]
+
+
+@pytest.mark.parametrize(
+    "name,metric,statistic,seconds,threshold,missing",
+    [
+        ("RefusedMessagesAlarm", "RefusedMessages", "Sum", 3600, 5, "notBreaching"),
+        ("StuckMessagesAlarm", "StuckMessages", "Sum", 900, 0, "notBreaching"),
+        ("LeftTimersAlarm", "LeftTimers", "Maximum", 900, 0, "notBreaching"),
+        ("UnsweptAlarm", "FailedTimers", "SampleCount", 900, 1, "breaching"),
+    ],
+)
+def test_alarms_on_our_own_metrics(
+    name: str, metric: str, statistic: str, seconds: int, threshold: int, missing: str
+) -> None:
+    """Each alarm looks at a metric that the code has, for as long and from as much on as is agreed."""
+    alarm = resources("AWS::CloudWatch::Alarm")[name]
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("Zhangben", metric, statistic)
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == seconds
+    assert (alarm["Threshold"], alarm["TreatMissingData"]) == (threshold, missing)
+    (service,) = [one["Value"] for one in alarm["Dimensions"]]
+    source = {"notify": "notify/delivering.py", "timers": "timers/handler.py"}[service]
+    assert f'"{metric}"' in (ROOT / "functions" / source).read_text(encoding="utf-8")
+
+
+def test_no_sweep_is_no_alarm_in_a_sandbox() -> None:
+    """The alarm on a sweep that does not come is silent where sweeps are started by hand."""
+    alarm = resources("AWS::CloudWatch::Alarm")["UnsweptAlarm"]
+    assert alarm["ActionsEnabled"] == {"Fn::If": ["IsSandbox", False, True]}
+
+
+def test_limits_of_channels_are_those_of_the_code() -> None:
+    """Unless a stack says otherwise SMS go to China only, and an account is sent as much a day as the code says."""
+    parameters, functions = template().template["Parameters"], resources("AWS::Lambda::Function")
+    told = {
+        name: parameters[value["Ref"]]["Default"]
+        for function in ("EmailFunction", "SmsFunction")
+        for name, value in functions[function]["Environment"]["Variables"].items()
+        if "Ref" in value and value["Ref"] in {"SmsCountryCodes", "DailySmsLimit", "DailyEmailLimit"}
+    }
+    settings = Settings.from_environment({name: str(value) for name, value in told.items()})
+    assert settings == replace(Settings(), sms_country_codes=("+86",))
+    assert (settings.daily_email_limit, settings.daily_sms_limit) == (1000, 100)
+
+
+@pytest.mark.parametrize(
+    "codes,allowed",
+    [
+        ("", True),
+        ("+86", True),
+        ("+86,+852,+1", True),
+        ("86", False),
+        ("+86,", False),
+        ("+86, +1", False),
+        ("+0", False),
+    ],
+)
+def test_country_codes_are_checked(codes: str, *, allowed: bool) -> None:
+    """A stack takes a list of country codes, or none, and nothing that would silently serve nobody."""
+    pattern = template().template["Parameters"]["SmsCountryCodes"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, codes)) is allowed
+
+
+def test_only_notices_are_published() -> None:
+    """Of all that is written to the ledger only new pages call the publisher, and in a sandbox the mark."""
+    (mapping,) = [
+        one
+        for one in resources("AWS::Lambda::EventSourceMapping").values()
+        if _shared.target(one["EventSourceArn"]) == "LedgerTable"
+    ]
+    pages, mark = mapping["FilterCriteria"]["Filters"]
+    assert json.loads(pages["Pattern"]) == {
+        "eventName": ["INSERT"],
+        "dynamodb": {"Keys": {"sk": {"S": [{"prefix": keys.NOTICE_PREFIX}]}}},
+    }
+    condition, shown, otherwise = mark["Fn::If"]
+    assert (condition, otherwise) == ("IsSandbox", {"Ref": "AWS::NoValue"})
+    assert json.loads(shown["Pattern"]) == {"dynamodb": {"Keys": {"pk": {"S": ["sandbox"]}, "sk": {"S": ["drain"]}}}}
 
 
 def test_layer_has_every_service_that_policies_allow() -> None:
@@ -124,7 +267,8 @@ def test_layer_has_every_service_that_policies_allow() -> None:
     roles = {name: role for name, role in resources("AWS::IAM::Role").items() if name != "SchedulerRole"}
     # Logs and traces are written by Lambda itself.
     allowed = set(re.findall(r'"([a-z0-9]+):[A-Z]\w+"', json.dumps(list(roles.values())))) - {"sts", "logs", "xray"}
-    assert allowed == kept
+    allowed -= {"aws"}  # keys of conditions
+    assert {CLIENTS.get(service, service) for service in allowed} == kept
 
 
 def test_schedules_are_those_of_the_decisions() -> None:

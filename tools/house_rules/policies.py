@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from cfnlint.rules import CloudFormationLintRule, RuleMatch
@@ -12,6 +14,8 @@ from tools.house_rules import _shared
 
 # Actions for which IAM knows no resource.
 WITHOUT_RESOURCE = frozenset({"xray:PutTraceSegments", "xray:PutTelemetryRecords"})
+# Of SMS and of topics alike: phone numbers have no ARN, topics have. Who may do it to anything must be denied topics.
+PUBLISH = "sns:Publish"
 
 
 class LeastPrivilege(CloudFormationLintRule):
@@ -28,8 +32,10 @@ class LeastPrivilege(CloudFormationLintRule):
         for name, role in _shared.of_type(cfn, "AWS::IAM::Role"):
             if role.get("ManagedPolicyArns"):
                 found.append(_shared.at(name, "has managed policies"))
-            for statement in self._statements(role):
-                found += [_shared.at(name, fault) for fault in self._faults(statement)]
+            statements = list(self._statements(role))
+            unnamed = WITHOUT_RESOURCE | ({PUBLISH} if any(map(_denies_topics, statements)) else set())
+            for statement in statements:
+                found += [_shared.at(name, fault) for fault in self._faults(statement, unnamed)]
         roles: set[str | None] = set()
         for name, function in _shared.of_type(cfn, "AWS::Lambda::Function"):
             role_name = _shared.target(function.get("Role"))
@@ -46,12 +52,19 @@ class LeastPrivilege(CloudFormationLintRule):
                     yield from _shared.branches(statement)
 
     @staticmethod
-    def _faults(statement: dict[str, Any]) -> Iterator[str]:
+    def _faults(statement: dict[str, Any], unnamed: AbstractSet[str]) -> Iterator[str]:
         if statement.get("Effect") != "Allow":
             return
         if "NotAction" in statement or "NotResource" in statement:
             yield "NotAction and NotResource allow what nobody thought of"
         actions = [str(action) for action in _shared.as_list(statement.get("Action"))]
         yield from (f"wildcard action {action}" for action in actions if "*" in action)
-        if "*" in _shared.as_list(statement.get("Resource")) and not set(actions) <= WITHOUT_RESOURCE:
+        if "*" in _shared.as_list(statement.get("Resource")) and not set(actions) <= unnamed:
             yield f"resource * for {', '.join(actions)}"
+
+
+def _denies_topics(statement: dict[str, Any]) -> bool:
+    """Whether a statement keeps a role from publishing to topics, of whatever region and account."""
+    resources = [json.dumps(resource) for resource in _shared.as_list(statement.get("Resource"))]
+    actions = _shared.as_list(statement.get("Action"))
+    return statement.get("Effect") == "Deny" and PUBLISH in actions and any(":sns:*:*:*" in one for one in resources)

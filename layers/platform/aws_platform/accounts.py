@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from aws_platform import keys
 from aws_platform.reading import Item, in_partition
 from rating.account import Account, Application, Contact, Merchant, Stage, Violation
+from rating.arrears import Arrears
 from rating.funds import Funds
 from rating.history import Interval, Switch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from aws_platform.settings import Settings
 
 
 def read_account(dynamodb: DynamoDBClient, table: str, account_id: str) -> Account | None:
@@ -36,15 +39,20 @@ def read_account_with(
     return (account_from_item(found) if found else None), items
 
 
-def account_put(table: str, before: Account | None, after: Account) -> dict[str, Any]:
+def account_put(settings: Settings, before: Account | None, after: Account) -> dict[str, Any]:
     """The transaction item that replaces `before`; it fails where somebody else has replaced it since.
 
-    `after` must be the next version. Raises ValueError otherwise.
+    While its arrears have something to tell it is in the due-index. `after` must be the next version. Raises
+    ValueError otherwise.
     """
     if after.version != (before.version if before else 0) + 1:
         msg = f"version {after.version} does not follow"
         raise ValueError(msg)
-    put: dict[str, Any] = {"TableName": table, "Item": account_to_item(after)}
+    item = account_to_item(after)
+    due = after.arrears.next_due if after.arrears else None
+    if due is not None:
+        item |= keys.timer(after.account_id, due, keys.ACCOUNT, settings.due_shards)
+    put: dict[str, Any] = {"TableName": settings.ledger_table, "Item": item}
     if before is None:
         put["ConditionExpression"] = "attribute_not_exists(pk)"
     else:
@@ -82,7 +90,14 @@ def account_to_item(account: Account) -> dict[str, Any]:
         "stops": [[_text(stop.start), _text(stop.end)] for stop in account.stops],
         "releases": [_text(release) for release in account.releases],
         "funds": [str(account.funds.gift), str(account.funds.income_transfer), str(account.funds.cash)],
-        "arrears_since": _text(account.arrears_since),
+        "arrears": account.arrears
+        and {
+            "since": _text(account.arrears.since),
+            "release_days": account.arrears.release_after.days,
+            "stop_told": account.arrears.stop_told,
+            "release_told": account.arrears.release_told,
+        },
+        "warned_on": account.warned_on and account.warned_on.isoformat(),
         "settled_through": account.settled_through and account.settled_through.isoformat(),
         "last_bill": account.last_bill,
         "merchants": [[merchant.merchant_id, _text(merchant.granted_at)] for merchant in account.merchants],
@@ -119,7 +134,8 @@ def account_from_item(item: Mapping[str, Any]) -> Account:
         stops=tuple(Interval(datetime.fromisoformat(start), _instant(end)) for start, end in body["stops"]),
         releases=tuple(map(datetime.fromisoformat, body["releases"])),
         funds=Funds(gift, income_transfer, cash),
-        arrears_since=_instant(body["arrears_since"]),
+        arrears=body["arrears"] and _arrears(**body["arrears"]),
+        warned_on=body["warned_on"] and date.fromisoformat(body["warned_on"]),
         settled_through=body["settled_through"] and date.fromisoformat(body["settled_through"]),
         last_bill=body["last_bill"],
         merchants=tuple(Merchant(one, datetime.fromisoformat(granted)) for one, granted in body["merchants"]),
@@ -128,6 +144,10 @@ def account_from_item(item: Mapping[str, Any]) -> Account:
         moved_at=_instant(body["moved_at"]),
         version=int(item["version"]["N"]),
     )
+
+
+def _arrears(since: str, release_days: int, stop_told: bool, release_told: bool) -> Arrears:  # noqa: FBT001 - a JSON object's names
+    return Arrears(datetime.fromisoformat(since), timedelta(days=release_days), stop_told, release_told)
 
 
 def _text(instant: datetime | None) -> str | None:

@@ -10,6 +10,9 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_sesv2 import SESV2Client
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
 _CONNECT_TIMEOUT_SECONDS = 2
@@ -41,3 +44,21 @@ def dynamodb_once() -> DynamoDBClient:
 def sqs() -> SQSClient:
     """For sending messages; all consumers bear repeats."""
     return boto3.client("sqs", config=_config(4))
+
+
+@cache
+def events() -> EventBridgeClient:
+    """For the bus; who listens there bears repeats."""
+    return boto3.client("events", config=_config(4))
+
+
+@cache
+def sesv2() -> SESV2Client:
+    """For e-mail. Never sent again behind our back: a message whose answer was lost may be on its way."""
+    return boto3.client("sesv2", config=_config(1))
+
+
+@cache
+def sns() -> SNSClient:
+    """For SMS; see `sesv2`."""
+    return boto3.client("sns", config=_config(1))

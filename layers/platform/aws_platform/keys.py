@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from datetime import date, datetime
+from typing import Any
 
 from rating.civil import rfc3339
 
@@ -36,9 +37,18 @@ def due_sort_key(due_on: date, account_id: str, item: str) -> str:
     return f"{due_on.isoformat()}#{account_id}#{item}"
 
 
-def timer(account_id: str, due_at: datetime, item: str, shards: int = SHARDS) -> tuple[str, str]:
-    """Place in the due-index of something that is done at an instant, apart from what the runs do."""
-    return f"timer#{zlib.crc32(account_id.encode()) % shards}", f"{rfc3339(due_at)}#{account_id}#{item}"
+def timer(account_id: str, due_at: datetime, sort_key: str, shards: int) -> dict[str, Any]:
+    """The attributes that place an item in the due-index of timers: what has to be done at an instant."""
+    return {
+        "due_pk": {"S": f"timer#{zlib.crc32(account_id.encode()) % shards}"},
+        "due_sk": {"S": f"{rfc3339(due_at)}#{account_id}#{sort_key}"},
+    }
+
+
+def read_timer(due_sk: str) -> tuple[str, str, str]:
+    """(instant, account id, sort key of the item) of a place in the due-index of timers."""
+    due_at, account_id, sort_key = due_sk.split("#", 2)
+    return due_at, account_id, sort_key
 
 
 def all_timer_shards(shards: int = SHARDS) -> list[str]:
@@ -112,6 +122,21 @@ REFUND_PREFIX = "R#"
 ENDED_PREFIX = "E#"
 """What packages had used when they left their wallets unfinished."""
 SPENT_VOUCHER_PREFIX = "V#"
+NOTICE_PREFIX = "N#"
+"""Pages of notices; a page is what one transaction tells."""
+DELIVERY_PREFIX = "D#"
+"""What became of a notice on a channel, for each recipient."""
+LOOK_PREFIX = "T#look#"
+"""Tags of whose packages a look has failed and is to be made again."""
+SUBSCRIPTIONS = "S#"
+"""Whom to tell and how: the subscription, addresses that do not take messages, webhooks."""
+SUBSCRIPTION = "S#subscription"
+ADDRESS_PREFIX = "S#address#"
+WEBHOOK_PREFIX = "S#webhook#"
+WEBHOOK_LOCK = "W#lock"
+"""Replaced by whoever adds a webhook, so that nobody counts them while another adds one."""
+QUOTA_PREFIX = "Q#"
+"""Which deliveries count towards a channel's limit of a day. These small items stay: the table has no TTL."""
 
 
 def ledger(account_id: str) -> str:
@@ -142,6 +167,21 @@ def bill_by_usage(usage_month: str, usage_day: str, bill_id: str) -> str:
 def journal(occurred_at: str, sequence: int) -> str:
     """Sort key of a journal page: by time, then by the account's version."""
     return f"J#{occurred_at}#{sequence:010d}"
+
+
+def notice_page(page_id: str) -> str:
+    """Sort key of a page of notices; ids of pages begin with the time."""
+    return f"{NOTICE_PREFIX}{page_id}"
+
+
+def delivery(notice_id: str, channel: str, recipient: str) -> str:
+    """Sort key of what became of a notice; `recipient` is an id that gives no address away."""
+    return f"{DELIVERY_PREFIX}{notice_id}#{channel}#{recipient}"
+
+
+def quota(channel: str, day: date) -> str:
+    """Sort key of the count of what was sent on a channel on a day."""
+    return f"{QUOTA_PREFIX}{channel}#{day:%Y%m%d}"
 
 
 def idempotency(route: str, digest: str) -> str:

@@ -90,16 +90,17 @@ def order_from_item(item: Mapping[str, Any]) -> Order:
     )
 
 
-def refund_put(table: str, account_id: str, refund: Refund, due: tuple[str, str] | None) -> dict[str, Any]:
-    """The transaction item that stores a refund: `due` is its place in the due-index while it is processed.
+def refund_put(table: str, account_id: str, refund: Refund, due_shards: int | None) -> dict[str, Any]:
+    """The transaction item that stores a refund. While it is processed it is in the due-index, of so many partitions.
 
     It fails where the refund has been completed.
     """
-    item = {**_key(account_id, f"{keys.REFUND_PREFIX}{refund.refund_id}"), "body": _text(_refund_document(refund))}
-    if due is None:
+    sort_key = f"{keys.REFUND_PREFIX}{refund.refund_id}"
+    item = {**_key(account_id, sort_key), "body": _text(_refund_document(refund))}
+    if due_shards is None:
         item["completed"] = {"BOOL": True}
     else:
-        item["due_pk"], item["due_sk"] = {"S": due[0]}, {"S": due[1]}
+        item |= keys.timer(account_id, refund.completes_at, sort_key, due_shards)
     return {"Put": {"TableName": table, "Item": item, "ConditionExpression": "attribute_not_exists(completed)"}}
 
 

@@ -19,7 +19,9 @@ from rating.allocation import Allocation, Package, Segment, allocate, segments_o
 from rating.bill import Bill, CountedSegment, TransactionType, counted
 from rating.billing import ResourceCharge, daily_charges, monthly_charges
 from rating.civil import day_of, first_day, last_day, month_of
+from rating.edges import wallet_used
 from rating.history import covered
+from rating.notices import Notice
 from rating.pricing import daily_price, monthly_price, price_periods
 
 if TYPE_CHECKING:
@@ -88,6 +90,16 @@ class Pending:
             if tag in snapshot.wallets
         }
 
+    def told(self, snapshot: Snapshot, now: datetime) -> tuple[Snapshot, list[Notice]]:
+        """What the usage, once it is billed at `now`, tells of packages that nobody was told yet (D27)."""
+        released = ended_by_release(self.packages, now)
+        tags = {tag for _, counts in self.fresh for tag in counts} & snapshot.wallets.keys()
+        wallets, notices = dict(snapshot.wallets), list[Notice]()
+        for tag in sorted(tags):
+            wallets[tag], found = wallet_used(snapshot.wallets[tag], self.allocation.remaining, released, now)
+            notices += found
+        return replace(snapshot, wallets=wallets), notices
+
     def after(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot once the usage is billed, as far as later usage depends on it."""
         return replace(snapshot, wallets={**snapshot.wallets, **self.wallets(snapshot)})
@@ -143,6 +155,11 @@ def open_packages(snapshot: Snapshot, now: datetime) -> tuple[Package, ...]:
     """All delivered packages of the wallets that were read."""
     releases = snapshot.account.conditions().releases
     return tuple(package for wallet in snapshot.wallets.values() for package in wallet.open_packages(now, releases))
+
+
+def ended_by_release(packages: Iterable[Package], now: datetime) -> set[str]:
+    """Ids of the packages that a release has ended (D23)."""
+    return {one.package_id for one in packages if one.released_at is not None and one.released_at <= now}
 
 
 def bill_prefix(first_day: date) -> str:

@@ -8,7 +8,7 @@ saw the items of a transaction one by one can tell, and reads again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -17,18 +17,23 @@ from typing import TYPE_CHECKING, Any
 from aws_platform import keys
 from aws_platform.accounts import account_from_item, account_put
 from aws_platform.ledger import OutdatedError, through
+from aws_platform.notices import page_put
 from aws_platform.orders import order_key
 from rating.account import Account
 from rating.allocation import Source
 from rating.civil import local
+from rating.edges import account_notices
 from rating.funds import Fund, Movement
-from rating.orders import PackageRecord
+from rating.orders import PackageRecord, stamp
 from rating.pricing import ContractPrice, Discount, Terms
 from rating.vouchers import Scene, Voucher
-from rating.wallet import Wallet, WalletPackage
+from rating.wallet import Edge, Wallet, WalletPackage
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from aws_platform.settings import Settings
+    from rating.notices import Notice
 
 type Part = Wallet | Terms | Voucher
 
@@ -123,20 +128,24 @@ def spend(table: str, account_id: str, voucher: Voucher | None, paid: Decimal) -
     return Spending((), (_voucher_key(after),), (spent_voucher_put(table, account_id, after),), (movement,))
 
 
-def change(
-    table: str,
+def change(  # noqa: PLR0913 - all that a change can be
+    settings: Settings,
     before: Account,
     after: Account,
+    when: datetime,
     changed: Iterable[Part] = (),
     removed: Iterable[str] = (),
+    *,
     order_id: str | None = None,
+    notices: Sequence[Notice] = (),
 ) -> tuple[Account, list[dict[str, Any]]]:
     """The account's next version with changed parts, and the transaction items that write them all.
 
     `removed` are sort keys of parts that go, `order_id` names an order or grant that the same transaction writes. The
-    version is set here. `before` must have been read with all parts that change.
+    version is set here. `before` must have been read with all parts that change. What the change tells, `notices` and
+    what comes of arrears and stops, is one more item: no such change can be without its notice.
     """
-    version = before.version + 1
+    table, version = settings.ledger_table, before.version + 1
     parts = dict(before.parts)
     items: list[dict[str, Any]] = []
     for part in changed:
@@ -147,6 +156,9 @@ def change(
             "version": {"N": str(version)},
             "body": {"S": json.dumps(document, ensure_ascii=False, separators=(",", ":"))},
         }
+        due = part.next_due if isinstance(part, Wallet) else None
+        if due is not None:
+            item |= keys.timer(before.account_id, due, sort_key, settings.due_shards)
         items.append({"Put": {"TableName": table, "Item": item}})
     for sort_key in removed:
         del parts[sort_key]
@@ -154,7 +166,10 @@ def change(
     after = replace(after, version=version, parts=parts)
     if order_id is not None:
         after = replace(after, last_order=(order_key(order_id), version))
-    return after, [account_put(table, before, after), *items]
+    told = [*notices, *account_notices(before, after, when)]
+    if told:
+        items.append(page_put(table, before.account_id, stamp(when, version), told))
+    return after, [account_put(settings, before, after), *items]
 
 
 def _key(account: Account, sort_key: str) -> dict[str, Any]:
@@ -184,6 +199,7 @@ def _wallet_document(wallet: Wallet) -> dict[str, Any]:
                 one.used,
                 int(one.delivered_at.timestamp()),
                 int(one.ends_at.timestamp()),
+                int(one.told),
             ]
             for one in wallet.packages
         ],
@@ -193,8 +209,8 @@ def _wallet_document(wallet: Wallet) -> dict[str, Any]:
 
 def _wallet(tag: str, document: Mapping[str, Any]) -> Wallet:
     packages = tuple(
-        WalletPackage(package_id, Source(source), total, used, _instant(delivered), _instant(ends))
-        for package_id, source, total, used, delivered, ends in document["packages"]
+        WalletPackage(package_id, Source(source), total, used, _instant(delivered), _instant(ends), Edge(told))
+        for package_id, source, total, used, delivered, ends, told in document["packages"]
     )
     return Wallet(tag, packages, {date.fromisoformat(day): calls for day, calls in document["billed"].items()})
 

@@ -86,6 +86,10 @@ class Reader:
         """
         return self.with_fresh(snapshot, unbilled(snapshot, totals), now)
 
+    def is_cut(self, snapshot: Snapshot, day: date, now: datetime) -> bool:
+        """Whether something changes inside the day, so that its totals are not enough."""
+        return len(segments_of(day, open_packages(snapshot, now), snapshot.account.conditions())) > 1
+
     def with_fresh(self, snapshot: Snapshot, fresh: Calls, now: datetime) -> Standing:
         """With the calls that no bill holds, as the caller knows them."""
         packages = open_packages(snapshot, now)

@@ -8,16 +8,13 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from rating.allocation import Conditions
+from rating.arrears import RELEASE_AFTER, Arrears
 from rating.civil import SHANGHAI
 from rating.funds import Funds
 from rating.history import Interval, Switch
 
 DAILY_SINCE = datetime(2023, 1, 4, tzinfo=SHANGHAI)
 """Accounts opened before this instant settle monthly, the others daily (D2; guide, billing overview)."""
-STOP_AFTER = timedelta(hours=24)
-"""From arrears to the stop (D21)."""
-RELEASE_AFTER = timedelta(days=30)
-"""From the stop to the release (D23)."""
 
 
 class Cycle(StrEnum):
@@ -101,8 +98,10 @@ class Account:
     releases: tuple[datetime, ...] = ()
     """Releases that were followed by a payment."""
     funds: Funds = field(default_factory=Funds)
-    arrears_since: datetime | None = None
-    """The charge that took the balance below zero, while it is (D21)."""
+    arrears: Arrears | None = None
+    """While the balance is below zero (D21)."""
+    warned_on: date | None = None
+    """The last day on which it was told that the balance is low (D28)."""
     settled_through: date | None = None
     """The last usage day that a run has settled; None before the first."""
     last_bill: str | None = None
@@ -127,16 +126,6 @@ class Account:
             return None
         return Cycle.MONTHLY if self.opened_at < DAILY_SINCE else Cycle.DAILY
 
-    @property
-    def stops_at(self) -> datetime | None:
-        """When arrears stop the service (D21)."""
-        return None if self.arrears_since is None else self.arrears_since + STOP_AFTER
-
-    @property
-    def releases_at(self) -> datetime | None:
-        """When a stop for arrears releases the service (D23)."""
-        return None if self.stops_at is None else self.stops_at + RELEASE_AFTER
-
     def merchant(self, merchant_id: str) -> Merchant:
         """The merchant of this id. Raises LookupError where it was not granted."""
         for merchant in self.merchants:
@@ -149,9 +138,9 @@ class Account:
         """The status at an instant: computed, so that a late timer changes nothing (D21)."""
         if self.stage is not Stage.OPENED:
             return Status(self.stage.value)
-        if self.releases_at is not None and now >= self.releases_at:
+        if self.arrears is not None and now >= self.arrears.releases_at:
             return Status.RELEASED
-        if self.violation is not None or (self.stops_at is not None and now >= self.stops_at):
+        if self.violation is not None or (self.arrears is not None and now >= self.arrears.stops_at):
             return Status.STOPPED
         return Status.ACTIVE
 
@@ -163,25 +152,29 @@ class Account:
         """The dated states that usage is judged by (D5)."""
         stops = [*self.stops]
         releases = [*self.releases]
-        if self.stops_at is not None and self.releases_at is not None:
-            stops.append(Interval(self.stops_at))
-            releases.append(self.releases_at)
+        if self.arrears is not None:
+            stops.append(Interval(self.arrears.stops_at))
+            releases.append(self.arrears.releases_at)
         if self.violation is not None:
             stops.append(Interval(self.violation.since))
         return Conditions(self.postpaid, tuple(stops), tuple(releases))
 
-    def with_funds(self, funds: Funds, now: datetime) -> Account:
-        """The account after a movement of money at `now`: arrears begin and end with the balance (D21)."""
+    def with_funds(self, funds: Funds, now: datetime, release_after: timedelta = RELEASE_AFTER) -> Account:
+        """The account after a movement of money at `now`: arrears begin and end with the balance (D21).
+
+        `release_after` is the stack's setting for arrears that begin now (D23).
+        """
         account = replace(self, funds=funds, moved_at=now)
         if funds.available < 0:
-            return account if account.arrears_since else replace(account, arrears_since=now)
+            return account if account.arrears else replace(account, arrears=Arrears(now, release_after))
         return _without_arrears(account, now)
 
 
 def _without_arrears(account: Account, now: datetime) -> Account:
     """Arrears end at `now`; what they brought about stays on record as dated facts."""
-    if account.stops_at is None or account.releases_at is None:
+    arrears = account.arrears
+    if arrears is None:
         return account
-    stops = (*account.stops, Interval(account.stops_at, now)) if account.stops_at < now else account.stops
-    releases = (*account.releases, account.releases_at) if account.releases_at <= now else account.releases
-    return replace(account, arrears_since=None, stops=stops, releases=releases)
+    stops = (*account.stops, Interval(arrears.stops_at, now)) if arrears.stops_at < now else account.stops
+    releases = (*account.releases, arrears.releases_at) if arrears.releases_at <= now else account.releases
+    return replace(account, arrears=None, stops=stops, releases=releases)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from enum import IntFlag
 
 from rating.allocation import Package, Source
 from rating.civil import ONE_SECOND, SHANGHAI, day_of, local
 
+WEEK_BEFORE, DAY_BEFORE = timedelta(days=7), timedelta(days=1)
+"""When it is told that a package ends, before its end (D27)."""
 LATE_DAYS = timedelta(days=75)
 """How far back of the last settled day usage may still be charged: 35 days late (D4), a month and its run."""
 
@@ -33,6 +36,26 @@ def is_delivered(source: Source, delivered_at: datetime, now: datetime) -> bool:
     return source is Source.PURCHASE or delivered_at <= now
 
 
+def release_of(delivered_at: datetime, releases: Iterable[datetime]) -> datetime | None:
+    """When a release ended a package (D23); None: none did. What is bought in its very second comes after it."""
+    return min((release for release in releases if delivered_at < release), default=None)
+
+
+class Edge(IntFlag):
+    """What has happened to a package that somebody may have to hear of, each once (D27). Stored as a number."""
+
+    DELIVERED = 1
+    """It was looked at after its delivery: usage of its day may have used it up at once (D10)."""
+    WEEK_BEFORE = 2
+    DAY_BEFORE = 4
+    ENDED = 8
+    LOW = 16
+    EXHAUSTED = 32
+
+
+NOTHING = Edge(0)
+
+
 @dataclass(frozen=True, slots=True)
 class WalletPackage:
     """A package in a wallet. What it cost and how it came is in the record of its order or grant."""
@@ -45,6 +68,8 @@ class WalletPackage:
     """Calls that bills have deducted."""
     delivered_at: datetime
     ends_at: datetime
+    told: Edge = NOTHING
+    """What was told of it, or had nobody to be told."""
 
     @property
     def remaining(self) -> int:
@@ -60,6 +85,20 @@ class WalletPackage:
         """Whether it is there; see `is_delivered`."""
         return is_delivered(self.source, self.delivered_at, now)
 
+    def timed_edges(self) -> dict[Edge, datetime]:
+        """The edges that come with time, and when, in that order. Those before the end are at its time of day."""
+        return {
+            Edge.DELIVERED: self.delivered_at,
+            Edge.WEEK_BEFORE: self.ends_at - WEEK_BEFORE,
+            Edge.DAY_BEFORE: self.ends_at - DAY_BEFORE,
+            Edge.ENDED: self.expires_at,
+        }
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When it has to be looked at next."""
+        return next((at for edge, at in self.timed_edges().items() if edge not in self.told), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
@@ -69,6 +108,11 @@ class Wallet:
     packages: tuple[WalletPackage, ...] = ()
     billed: Mapping[date, int] = field(default_factory=dict)
     """Chargeable calls of the tag that bills hold, by usage day, as far back as usage may still arrive."""
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When one of its packages has to be looked at next."""
+        return min((due for one in self.packages if (due := one.next_due) is not None), default=None)
 
     def package(self, package_id: str) -> WalletPackage | None:
         """The package with this id; None once it is used up on bills, refunded or was never here."""
@@ -84,7 +128,7 @@ class Wallet:
                 one.delivered_at,
                 one.ends_at,
                 one.remaining,
-                min((release for release in releases if release >= one.delivered_at), default=None),
+                release_of(one.delivered_at, releases),
             )
             for one in self.packages
             if one.is_delivered(now)

@@ -30,7 +30,9 @@ from .faults import (
     Place,
 )
 from .interleave import Exploration, Race, by_seed, explore, race_seeds, replay
+from .patterns import matches
 from .processes import cold_import
+from .providers import Sent
 from .sources import Delivery, LambdaContext, QueueSource, StreamSource
 from .world import BUGS, SLEEP, Outcome, Snapshot, Worker, World
 
@@ -62,6 +64,7 @@ __all__ = [
     "Race",
     "Report",
     "Scenario",
+    "Sent",
     "Snapshot",
     "StreamSource",
     "Worker",
@@ -71,6 +74,7 @@ __all__ = [
     "cold_import",
     "exhaust",
     "explore",
+    "matches",
     "race_seeds",
     "replay",
     "sweep",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,18 @@ type Cell = tuple[str, ...]
 
 _ITEM_READS = frozenset({"GetItem", "TransactGetItems", "BatchGetItem"})
 _MANY = frozenset({"Query", "Scan"})
+_SENDING: dict[str, frozenset[Cell]] = {
+    **dict.fromkeys(("sesv2", "sns", "https"), frozenset({("sent",)})),
+    "events": frozenset({("bus",), ("queue",)}),
+}
+"""Of an event nobody here knows to which queues it goes."""
+
+
+_ADDRESSED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "SendEmail": lambda body: ",".join(body["Destination"]["ToAddresses"]),
+    "Publish": lambda body: body.get("PhoneNumber"),
+    "POST": lambda body: body["url"],
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +50,10 @@ def _brief(operation: str, body: dict[str, Any]) -> str:
         return f"[{', '.join(parts)}]"
     if operation.startswith("Batch"):
         return ", ".join(f"{name}x{len(_keys(one))}" for name, one in body["RequestItems"].items())
+    if operation == "PutEvents":
+        return f"{body['Entries'][0].get('EventBusName', '')}x{len(body['Entries'])}"
+    if operation in _ADDRESSED:
+        return str(_ADDRESSED[operation](body))
     if operation == "SendMessageBatch":
         return f"{body['QueueUrl'].rpartition('/')[2]}x{len(body['Entries'])}"
     return body["QueueUrl"].rpartition("/")[2] if "QueueUrl" in body else _one(body)
@@ -78,7 +94,7 @@ def footprint(call: Call, database: DynamoDB) -> Footprint:
     if call.service == "sqs":
         return Footprint(frozenset(), frozenset({("queue", str(call.body.get("QueueUrl")))}))
     if call.service != "dynamodb":
-        return everything
+        return Footprint(frozenset(), _SENDING[call.service]) if call.service in _SENDING else everything
     try:
         if call.operation in _MANY:
             return Footprint(frozenset({_range(call.body, database)}), frozenset())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 REGION = "test-1"
+MACHINES_START = datetime(2030, 7, 1, tzinfo=UTC)
+"""Far from business time in any test, so that who takes one for the other is found."""
 
 
 class Clock:
@@ -18,6 +20,11 @@ class Clock:
         self.now = now or datetime(2025, 3, 1, tzinfo=UTC)
         self.elapsed = 0.0
         self.slept: list[float] = []
+
+    @property
+    def machine_now(self) -> datetime:
+        """What the clocks of the machines show: nobody sets them, and time passes on them also while somebody waits."""
+        return MACHINES_START + timedelta(seconds=self.elapsed)
 
     def set(self, now: datetime) -> None:
         """Set business time."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from .clock import REGION
 from .errors import HarnessError
 from .faults import Faults
+from .patterns import matches
 from .sqs import Message, md5
 from .world import Outcome, Worker, World
 
@@ -50,6 +51,7 @@ class Delivery:
     more than Lambda does. ``partial``: whether ``batchItemFailures`` is heeded (``ReportBatchItemFailures``).
     ``shards``: records are spread over so many by partition key, each in order. ``from_now``: leave out what was there
     before the source was made (else it begins with the first record ever). ``bisect``: a failing batch is halved.
+    ``hidden_seconds``: how long a message that failed stays hidden from its consumers: the queue's visibility timeout.
     ``attempts``: how often a batch or message may fail; after that it is put into ``dead`` if ``dead_letters``,
     else the test fails.
     """
@@ -64,6 +66,7 @@ class Delivery:
     bisect: bool = False
     attempts: int = 60
     dead_letters: bool = False
+    hidden_seconds: float = 0.0
 
     def dice(self, name: str) -> Random:
         """Return the dice of one source."""
@@ -118,13 +121,22 @@ class _Shard:
 
 
 class StreamSource(_Source):
-    """Delivers a table's stream to a handler."""
+    """Delivers a table's stream to a handler.
+
+    ``only``: the patterns of the source's filter, of which a record must match one; what does not match is left out.
+    """
 
     def __init__(
-        self, world: World, table: str, delivery: Delivery | None = None, faults: Faults | None = None
+        self,
+        world: World,
+        table: str,
+        delivery: Delivery | None = None,
+        faults: Faults | None = None,
+        only: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(world, f"stream:{table}", delivery or Delivery(), faults)
         self.table = table
+        self.only = only
         self.dead: list[Event] = []
         self.shards = [_Shard() for _ in range(self.delivery.shards)]
         if world.dynamodb.table(table).view is None:
@@ -153,6 +165,8 @@ class StreamSource(_Source):
         if len(stream) < self._read:
             raise HarnessError("the world was restored under a stream source: make the source inside the work")
         for record in stream[self._read :]:
+            if self.only and not any(matches(pattern, record) for pattern in self.only):
+                continue
             key = repr(next(iter(record["dynamodb"]["Keys"].values())))
             self.shards[zlib.crc32(key.encode()) % len(self.shards)].records.append(record)
         self._read = len(stream)
@@ -198,6 +212,7 @@ class _Waiting:
     message: Message
     receives: int = 0
     failed: int = 0
+    hidden_until: float = 0.0
 
 
 class QueueSource(_Source):
@@ -234,9 +249,10 @@ class QueueSource(_Source):
         return bool(self._pending) or len(sent) > self._read
 
     def _deliver(self, handler: Handler) -> None:
-        count = min(self.size(), len(self._pending))
+        waiting = self._visible()
+        count = min(self.size(), len(waiting))
         mixed = self.delivery.reorder and self.dice.random() < self.delivery.reorder
-        chosen = self.dice.sample(self._pending, count) if mixed else self._pending[:count]
+        chosen = self.dice.sample(waiting, count) if mixed else waiting[:count]
         for one in chosen:
             one.receives += 1
         self.batches.append([one.message.message_id for one in chosen])
@@ -248,6 +264,12 @@ class QueueSource(_Source):
         for one in chosen:
             self._settle(one, outcome, failed=one.message.message_id in named)
 
+    def _visible(self) -> list[_Waiting]:
+        """What may be taken now; where everything is hidden, time passes until something is not."""
+        clock = self.world.clock
+        clock.elapsed = max(clock.elapsed, min(one.hidden_until for one in self._pending))
+        return [one for one in self._pending if one.hidden_until <= clock.elapsed]
+
     def _settle(self, one: _Waiting, outcome: Outcome, *, failed: bool) -> None:
         if not failed:
             again = self.delivery.duplicate and self.dice.random() < self.delivery.duplicate
@@ -255,6 +277,7 @@ class QueueSource(_Source):
                 self._pending.remove(one)
             return
         one.failed += 1
+        one.hidden_until = self.world.clock.elapsed + self.delivery.hidden_seconds
         if one.failed >= self.delivery.attempts:
             self._pending.remove(one)
             if not self.delivery.dead_letters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from http import HTTPStatus
 from random import Random
 from typing import Any
 
@@ -17,7 +18,14 @@ STALE_COMMITS = 8
 _THROTTLES = {
     "dynamodb": ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"],
     "sqs": ["RequestThrottled"],
+    "sesv2": ["TooManyRequestsException", "ThrottlingException"],
+    "sns": ["Throttling", "Throttled"],
+    "https": ["TooManyRequests"],
 }
+_THROTTLED_STATUS = dict.fromkeys(
+    ("TooManyRequestsException", "Throttled", "TooManyRequests"), HTTPStatus.TOO_MANY_REQUESTS
+)
+_SERVER_ERRORS = {"dynamodb": "InternalServerError", "events": "InternalException", "sns": "InternalError"}
 
 type Body = dict[str, Any]
 type Serve = Callable[[Call], Body]
@@ -26,12 +34,13 @@ type Serve = Callable[[Call], Body]
 def throttled(call: Call, dice: Random) -> Refused:
     """Return the throttling error of a service."""
     code = dice.choice(_THROTTLES.get(call.service, ["ThrottlingException"]))
-    return Refused(code, "made by the fault harness")
+    status = _THROTTLED_STATUS.get(code, HTTPStatus.BAD_REQUEST)
+    return Refused(code, "made by the fault harness", status=status)
 
 
 def server_error(call: Call) -> Refused:
     """Return an error 500."""
-    code = "InternalServerError" if call.service == "dynamodb" else "InternalFailure"
+    code = _SERVER_ERRORS.get(call.service, "InternalFailure")
     return Refused(code, "made by the fault harness", status=500)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import os
 import random
 import threading
@@ -25,6 +24,9 @@ from .dynamodb import DynamoDB
 from .dynamodb import Snapshot as DynamoSnapshot
 from .errors import FaultFound, HarnessError, WorkerCrashed
 from .faults import Fault, Faults, Injected, Place
+from .protocols import Answer, answered, called, refusal
+from .providers import EventBus, Providers
+from .providers import State as ProvidersState
 from .sqs import SQS, Message, url_of
 from .values import Item, Refused
 
@@ -56,21 +58,11 @@ BUG_CODES = frozenset(
 RESTARTS = 25
 _TRACE_LINES = 80
 _EFFECTIVE = frozenset({Fault.CRASH_AFTER, Fault.TIMEOUT_AFTER, Fault.LOST, Fault.SERVER_ERROR_AFTER})
-_SERVICES = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs"}
-_PREFIXES = {"dynamodb": "com.amazonaws.dynamodb.v20120810#", "sqs": "com.amazonaws.sqs#"}
 
 
 def is_bug(error: Exception) -> bool:
     """Return whether an error can only be a mistake of the code under test: no fault leads to it."""
     return isinstance(error, (*BUGS, _sdk.exceptions.ParamValidationError))
-
-
-class Answer(NamedTuple):
-    """What the wire carries back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -107,7 +99,14 @@ class Snapshot(NamedTuple):
 
     dynamodb: DynamoSnapshot
     sqs: dict[str, list[Message]]
+    providers: ProvidersState
     clock: tuple[datetime, float]
+
+
+class _Posted(NamedTuple):
+    """What an error tells of the request that it is about."""
+
+    url: str
 
 
 @dataclass
@@ -119,6 +118,8 @@ class Worker:
     faults: Faults
     calls: int = 0
     taken: int = 0
+    struck: Fault | None = None
+    """The fault of the present call."""
     dead: bool = False
     same: dict[str, int] = field(default_factory=dict)
     hopeless: dict[str, Fault] = field(default_factory=dict)
@@ -187,6 +188,8 @@ class World:
         self.clock = Clock(now)
         self.dynamodb = DynamoDB(self.clock)
         self.sqs = SQS(self.clock)
+        self.bus = EventBus(self.sqs)
+        self.providers = Providers()
         self.trace: list[Traced] = []
         self.schedule: list[str] = []
         self.outcomes: dict[str, Outcome] = {}
@@ -200,6 +203,7 @@ class World:
         self._stack = ExitStack()
         self._owner = 0
         self._served = 0
+        self._posts = 0
         self._quotas: WeakSet[Any] = WeakSet()
         self._stray: HarnessError | None = None
 
@@ -327,17 +331,20 @@ class World:
         return list(self.dynamodb.table(table).items())
 
     def answer(self, service: str, operation: str, function: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        """Answer an operation of another JSON service (``firehose``, ``awsevents``) by a function of its parameters."""
+        """Answer an operation of another JSON service (``firehose``) by a function of its parameters."""
         self._answers[service, operation] = function
 
     def snapshot(self) -> Snapshot:
         """Return the state."""
-        return Snapshot(self.dynamodb.snapshot(), self.sqs.snapshot(), (self.clock.now, self.clock.elapsed))
+        providers = ProvidersState(tuple(self.bus.events), tuple(self.providers.sent))
+        clock = self.clock.now, self.clock.elapsed
+        return Snapshot(self.dynamodb.snapshot(), self.sqs.snapshot(), providers, clock)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Return to a state, with a new trace and an empty memory of the code under test."""
         self.dynamodb.restore(snapshot.dynamodb)
         self.sqs.restore(snapshot.sqs)
+        self.bus.events[:], self.providers.sent[:] = snapshot.providers
         self.clock.now, self.clock.elapsed = snapshot.clock
         self.clock.slept.clear()
         self.trace.clear()
@@ -405,13 +412,29 @@ class World:
 
     def send(self, request: Any) -> Any:
         """Answer one HTTP request of botocore."""
+        answer = self._exchange(called(request), request)
+        return _sdk.response(request.url, answer.status, answer.headers, answer.body)
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Post to an endpoint of somebody else and return the status: a call like any other, where faults strike.
+
+        Raises ConnectionError where no connection was made, TimeoutError where an answer did not come.
+        """
+        self._posts += 1
+        sent = {"url": url, "headers": dict(headers), "body": body}
+        try:
+            return self._exchange(Call("https", "POST", sent, f"post-{self._posts}"), _Posted(url)).status
+        except _sdk.exceptions.ConnectTimeoutError as error:
+            raise ConnectionError from error
+        except _sdk.exceptions.HTTPClientError as error:
+            raise TimeoutError from error
+
+    def _exchange(self, call: Call, request: Any) -> Answer:
         worker = self.current()
         if worker is None and threading.get_ident() != self._owner:
             self._stray = HarnessError("an AWS call came from a thread that the harness does not know")
             raise self._stray
-        call = _call(request)
-        answer = self._serve(call) if worker is None else self._attempt(worker, call, request)
-        return _sdk.response(request.url, *answer)
+        return self._serve(call) if worker is None else self._attempt(worker, call, request)
 
     def _attempt(self, worker: Worker, call: Call, request: Any) -> Answer:
         if worker.dead:
@@ -422,15 +445,14 @@ class World:
         worker.operations.append(call)
         worker.same[call.operation] = worker.same.get(call.operation, 0) + 1
         place = Place(worker.name, worker.calls)
-        fault = self._fault(worker, place, call)
+        fault = worker.struck = self._fault(worker, place, call)
         try:
             answer = self._under(fault, worker, place, call, request)
         except BaseException as error:
             self.trace.append(Traced(place, call, fault, type(error).__name__))
             raise
-        result = _result(answer)
-        self.trace.append(Traced(place, call, fault, result))
-        if self._strict and result in BUG_CODES:
+        self.trace.append(Traced(place, call, fault, answer.result))
+        if self._strict and answer.result in BUG_CODES:
             raise HarnessError(f"AWS refuses this request: {answer.body.decode()}\n{self.explain(worker.faults)}")
         return answer
 
@@ -450,7 +472,7 @@ class World:
             return self._serve(call)
         dice = worker.faults.details(place)
         if fault in wire.REFUSED:
-            return _refusal(call, wire.REFUSED[fault](call, dice), self._next())
+            return refusal(call, wire.REFUSED[fault](call, dice), self._next())
         if fault in _EFFECTIVE and worker.faults.log[-1].call is call:  # not the re-sends of a lost one
             self._serve(call)
         match fault:
@@ -462,7 +484,7 @@ class World:
             case Fault.TIMEOUT_AFTER | Fault.LOST:
                 raise dice.choice([_sdk.timeout(request.url), _sdk.closed(request.url, request)])
             case Fault.SERVER_ERROR_AFTER:
-                return _refusal(call, wire.server_error(call), self._next())
+                return refusal(call, wire.server_error(call), self._next())
             case Fault.PARTIAL:
                 return self._serve(call, lambda one: wire.partial(one, dice, self._answer))
             case Fault.SHORT_PAGE:
@@ -476,14 +498,20 @@ class World:
             try:
                 body = (how or self._answer)(call)
             except Refused as refused:
-                return _refusal(call, refused, number)
-            return Answer(200, _headers(number), json.dumps(body).encode())
+                return refusal(call, refused, number)
+            return answered(call, body, number)
 
     def _answer(self, call: Call) -> dict[str, Any]:
         if call.service == "dynamodb":
             return self.dynamodb.call(call.operation, call.body)
         if call.service == "sqs":
             return self.sqs.call(call.operation, call.body)
+        if (call.service, call.operation) == ("events", "PutEvents"):
+            return self.bus.put(call.body)
+        if self.providers.serves(call):
+            worker = self.current()
+            place = Place(worker.name, worker.calls) if worker else None
+            return self.providers.call(call, place, worker.struck if worker else None)
         if (call.service, call.operation) in self._answers:
             return self._answers[call.service, call.operation](call.body)
         raise HarnessError(f"nothing answers {call.service} {call.operation}: use world.answer(...)")
@@ -510,42 +538,3 @@ def _inline(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[A
 
 def _schema(names: tuple[str, ...]) -> list[dict[str, str]]:
     return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=False)]
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _call(request: Any) -> Call:
-    target = request.headers.get("X-Amz-Target")
-    if target is None:
-        raise HarnessError(f"no network in here: {request.method} {request.url}")
-    prefix, _, operation = _text(target).partition(".")
-    service = _SERVICES.get(prefix, prefix.partition("_")[0].lower())
-    retries = _text(request.headers["amz-sdk-request"])
-    attempt = int(dict(part.strip().split("=") for part in retries.split(";"))["attempt"])
-    invocation = _text(request.headers["amz-sdk-invocation-id"])
-    return Call(service, operation, json.loads(request.body or b"{}"), invocation, attempt)
-
-
-def _headers(number: int) -> dict[str, str]:
-    return {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": f"harness-{number}"}
-
-
-def _refusal(call: Call, refused: Refused, number: int) -> Answer:
-    extra = dict(refused.extra)
-    headers = _headers(number)
-    if call.service == "sqs":
-        headers["x-amzn-query-error"] = f"{extra.pop('query', refused.code)};Sender"
-    word = "Message" if refused.code == "TransactionCanceledException" else "message"
-    body = {"__type": f"{_PREFIXES.get(call.service, '')}{refused.code}", word: refused.message, **extra}
-    return Answer(refused.status, headers, json.dumps(body).encode())
-
-
-def _result(answer: Answer) -> str:
-    if answer.status == 200:
-        return "ok"
-    body = json.loads(answer.body)
-    code = str(body["__type"]).rpartition("#")[2]
-    reasons = ",".join(one["Code"] for one in body.get("CancellationReasons", []))
-    return f"{code}[{reasons}]" if reasons else code

@@ -62,9 +62,12 @@ class FakeBacklog:
     kind: str = "queue"
     units: int = 0
     stuck: bool = False
+    asked: int = 0
+    leaves: FakeBacklog | None = None
 
     def pending(self) -> bool:
         """See `Backlog`."""
+        self.asked += 1
         return self.units > 0
 
     def done(self) -> bool:
@@ -72,6 +75,8 @@ class FakeBacklog:
         if not self.stuck:
             self.log.append(f"{self.name} worked off")
             self.units = 0
+            if self.leaves:
+                self.leaves.units, self.leaves = 1, None
         return not self.stuck
 
 
@@ -86,8 +91,10 @@ class World:
         self.clock = FakeClock(START)
         self.functions = FakeFunctions(self.log)
         self.backlog = FakeBacklog(self.log)
+        self.follower = FakeBacklog(self.log, "Channel")
+        self.overdue = FakeBacklog(self.log, "Overdue", "timer")
         sources = [ScheduleSource(schedule, self.functions, START) for schedule in self.schedules]
-        self.driver = Driver(self.clock, sources, [self.backlog], patience=0.05)
+        self.driver = Driver(self.clock, sources, [self.backlog], [self.follower], [self.overdue], patience=0.05)
 
     def move(self, to: str) -> list[tuple[str, str]]:
         """Move the clock; the times and names of what ran."""
@@ -133,6 +140,32 @@ def test_backlogs_before_the_next_moment() -> None:
     ran = world.move("2025-03-01T08:00:00+08:00")
     assert ran == [("2025-03-01T00:00:00+08:00", "Work"), ("2025-03-01T08:00:00+08:00", "Morning")]
     assert world.log == ["Work worked off", "MorningFunction {}"]
+
+
+def test_what_follows_is_worked_off_in_order() -> None:
+    """Backlogs come first, then what they fill, then what has become due meanwhile, until all is quiet."""
+    world = World([])
+    world.backlog.units = 1
+    world.backlog.leaves, world.follower.leaves = world.follower, world.overdue
+    world.overdue.leaves = world.backlog
+    assert [name for _, name in world.move(format_time(START))] == ["Work", "Channel", "Overdue", "Work"]
+
+
+def test_idle_time_asks_little() -> None:
+    """While nothing is worked off, what only follows is asked once a move, however many schedules run."""
+    world = World([MORNING, SECOND])
+    assert len(world.move("2025-03-11T00:00:00+08:00")) == 20
+    assert (world.follower.asked, world.overdue.asked) == (1, 1)
+    assert world.backlog.asked > 20
+
+
+@pytest.mark.parametrize("name", ["follower", "overdue"])
+def test_what_was_left_is_found_by_the_next_move(name: str) -> None:
+    """Whatever a broken move left behind is worked off first, even if nothing else happens."""
+    world = World([])
+    left: FakeBacklog = getattr(world, name)
+    left.units = 1
+    assert world.move(format_time(START)) == [(format_time(START), left.name)]
 
 
 def test_same_moment_in_the_templates_order() -> None:

@@ -55,6 +55,7 @@ class Site:
 
     functions: FakeFunctions = field(default_factory=FakeFunctions)
     queued: list[str] = field(default_factory=list)
+    left: list[dict[str, Any]] | OSError = field(default_factory=list)
 
     def __post_init__(self) -> None:
         backend = Backend(
@@ -64,12 +65,19 @@ class Site:
             TOKENS,
             cast("Driver", None),
             self._put,
+            self._left,
+            self._left,
         )
         self.app = Gateway(backend)
 
     def _put(self, text: str) -> str:
         self.queued.append(text)
         return "m-1"
+
+    def _left(self) -> list[dict[str, Any]]:
+        if isinstance(self.left, OSError):
+            raise self.left
+        return self.left
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Send one request."""
@@ -213,6 +221,22 @@ def test_queue() -> None:
     too_large = b'"' + b"x" * gateway.MESSAGE_LIMIT + b'"'
     assert _problem(site.send("POST", "/sandbox/queue", content=too_large)) == (413, "body_too_large")
     assert site.queued == [body]
+
+
+@pytest.mark.parametrize("path", ["/sandbox/messages", "/sandbox/events"])
+def test_what_left_the_stack(path: str) -> None:
+    """Messages and events are read without a token, by GET alone, also while there are none; a fault is a 503."""
+    site = Site()
+    assert site.send("GET", path).json() == {"items": []}
+    site.left = [{"to": ["a@example.com"], "body": "余额"}]
+    answer = site.send("GET", path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json() == {"items": [{"to": ["a@example.com"], "body": "余额"}]}
+    assert _problem(site.send("POST", path, json={})) == (404, "route_not_found")
+    site.left = OSError("a secret")
+    answer = site.send("GET", path)
+    assert _problem(answer) == (503, "try_again")
+    assert "secret" not in answer.text
 
 
 def test_key_set() -> None:

@@ -32,6 +32,12 @@ Resources:
   Work: {Type: AWS::SQS::Queue}
   Dead: {Type: AWS::SQS::Queue}
   OnlyReal: {Type: AWS::SQS::Queue, Condition: IsReal}
+  Told: {Type: AWS::SQS::Queue}
+  Bounced: {Type: AWS::SQS::Queue}
+  Topic: {Type: AWS::SNS::Topic}
+  Rule: {Type: AWS::Events::Rule, Properties: {Targets: [{Id: queue, Arn: !GetAtt Told.Arn}]}}
+  Mail: {Type: AWS::SNS::Subscription, Properties: {Protocol: email, Endpoint: a@example.com}}
+  Subscription: {Type: AWS::SNS::Subscription, Properties: {Protocol: sqs, Endpoint: !GetAtt Bounced.Arn}}
   One:
     Type: AWS::Serverless::Function
     Properties:
@@ -92,11 +98,16 @@ def test_queues_and_streams(template: Template) -> None:
     assert template.streamed_tables() == ["Table"]
 
 
+def test_fed_queues(template: Template) -> None:
+    """Queues behind a rule of a bus or a subscription of a topic are filled by these; no other queue is."""
+    assert template.fed_queues() == {"Told", "Bounced"}
+
+
 def test_conditional_resources(template: Template) -> None:
     """A resource whose condition does not hold is not there."""
-    assert [name for name, _ in template.of_type("AWS::SQS::Queue")] == ["Work", "Dead"]
+    assert [name for name, _ in template.of_type("AWS::SQS::Queue")] == ["Work", "Dead", "Told", "Bounced"]
     real = template.with_parameters(Sandbox="false")
-    assert [name for name, _ in real.of_type("AWS::SQS::Queue")] == ["Work", "Dead", "OnlyReal"]
+    assert [name for name, _ in real.of_type("AWS::SQS::Queue")] == ["Work", "Dead", "OnlyReal", "Told", "Bounced"]
 
 
 def test_only_declared_parameters(template: Template) -> None:

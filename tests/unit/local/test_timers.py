@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
 from moto import mock_aws
 
 from aws_platform import keys
-from local.functions import Functions
+from local.clock import ClockState
+from local.functions import FunctionFailedError, Functions
 from local.template import Schedule
-from local.timers import FUNCTION, TimerSource
+from local.timers import FUNCTION, OverdueTimers, TimerSource
 from local.work import StuckError
 from tests.support.product import create_tables, template
+
+if TYPE_CHECKING:
+    from local.clock import Clock
 
 DUE = datetime.fromisoformat("2025-03-01T10:03:00+08:00")
 
@@ -27,10 +32,12 @@ class Called:
     def __init__(self) -> None:
         self.functions: list[str] = []
         self.failed = 0
+        self.work: Callable[[], None] = lambda: None
 
     def call(self, function: str, _: bytes) -> bytes:
-        """Note it."""
+        """Note it, and do what the sweep is to do."""
         self.functions.append(function)
+        self.work()
         return json.dumps({"done": 1, "failed": self.failed}).encode()
 
 
@@ -53,9 +60,8 @@ def sweep() -> Schedule:
 
 def put(dynamodb: Any, account_id: str, due: datetime) -> None:
     """A timer."""
-    partition, sort_key = keys.timer(account_id, due, "refund-1", shards=1)
-    item = {"pk": account_id, "sk": "R#refund-1", "due_pk": partition, "due_sk": sort_key}
-    dynamodb.put_item(TableName="ledger", Item={name: {"S": text} for name, text in item.items()})
+    key = {"pk": {"S": account_id}, "sk": {"S": "R#refund-1"}}
+    dynamodb.put_item(TableName="ledger", Item={**key, **keys.timer(account_id, due, "R#refund-1", shards=1)})
 
 
 def test_the_sweep_is_due_when_a_timer_is(dynamodb: Any) -> None:
@@ -85,3 +91,73 @@ def test_a_failed_timer_stops_the_clock(dynamodb: Any) -> None:
     source = TimerSource(sweep(), cast("Functions", called), DUE, dynamodb, "ledger")
     with pytest.raises(StuckError, match="1 timers failed"):
         source.run(DUE)
+
+
+def test_a_sweep_that_breaks_stops_the_clock(dynamodb: Any) -> None:
+    """A sweep that raises is said as one that is stuck, which may be tried again."""
+
+    def broken() -> None:
+        raise FunctionFailedError(FUNCTION, "Boom", "made to fail")
+
+    called = Called()
+    called.work = broken
+    source = TimerSource(sweep(), cast("Functions", called), DUE, dynamodb, "ledger")
+    with pytest.raises(StuckError, match="sweep of timers failed"):
+        source.run(DUE)
+
+
+@dataclass
+class Standing:
+    """A clock that stands still."""
+
+    now: datetime
+
+    def read(self) -> ClockState:
+        """See `Clock`."""
+        return ClockState(self.now, self.now, self.now)
+
+
+def overdue(dynamodb: Any, called: Called, now: datetime) -> OverdueTimers:
+    """What is overdue at an instant."""
+    source = TimerSource(sweep(), cast("Functions", called), DUE, dynamodb, "ledger")
+    return OverdueTimers(source, cast("Clock", Standing(now)))
+
+
+@pytest.mark.parametrize("due", [DUE, DUE - timedelta(days=3)])
+def test_a_timer_of_this_very_instant_is_swept(dynamodb: Any, due: datetime) -> None:
+    """What has become due up to the clock's instant, included, is swept until nothing is; what is later is not."""
+    called = Called()
+    put(dynamodb, "acct-2", DUE + timedelta(seconds=1))
+    backlog = overdue(dynamodb, called, DUE)
+    assert not backlog.pending()
+    put(dynamodb, "acct-1", due)
+    called.work = lambda: dynamodb.delete_item(
+        TableName="ledger", Key={"pk": {"S": "acct-1"}, "sk": {"S": "R#refund-1"}}
+    )
+    assert backlog.pending()
+    assert backlog.done()
+    assert not backlog.pending()
+    assert called.functions == [FUNCTION]
+    assert backlog.kind == "timer"
+
+
+def test_a_sweep_that_does_nothing_is_not_called_for_ever(dynamodb: Any) -> None:
+    """A timer that stays due, though none failed, is stuck after a few sweeps, and gets as many the next time."""
+    called = Called()
+    put(dynamodb, "acct-1", DUE)
+    backlog = overdue(dynamodb, called, DUE)
+    for round_ in (1, 2):
+        for _ in range(3):
+            assert backlog.pending()
+        with pytest.raises(StuckError, match="leaves the same timer due"):
+            backlog.pending()
+        assert len(called.functions) == 3 * round_
+
+
+def test_a_failed_overdue_timer_is_stuck(dynamodb: Any) -> None:
+    """Where an overdue timer failed, that is said at once."""
+    called = Called()
+    called.failed = 2
+    put(dynamodb, "acct-1", DUE)
+    with pytest.raises(StuckError, match="2 timers failed"):
+        overdue(dynamodb, called, DUE).pending()

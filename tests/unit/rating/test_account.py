@@ -10,6 +10,7 @@ import pytest
 
 from rating.account import Account, Cycle, Merchant, Stage, Status, Violation
 from rating.allocation import Conditions
+from rating.arrears import Arrears
 from rating.funds import Funds
 from rating.history import Interval, Switch
 from tests.unit.rating.building import SECOND, at
@@ -65,26 +66,27 @@ def test_an_account_that_was_never_opened_has_no_cycle() -> None:
 
 def test_a_balance_of_zero_is_no_arrears() -> None:
     """Arrears begin below zero, not at it (D21)."""
-    assert moved(opened("5.00"), "-5.00", RUN).arrears_since is None
+    assert moved(opened("5.00"), "-5.00", RUN).arrears is None
 
 
 def test_arrears_begin_at_the_charge_that_goes_below_zero() -> None:
     """Stop and release are computed from that charge: 24 hours, then 30 days (D21, D23)."""
     account = moved(opened("5.00"), "-5.01", RUN)
-    assert (account.arrears_since, account.stops_at, account.releases_at) == (RUN, STOP, RELEASE)
+    assert account.arrears is not None
+    assert (account.arrears.since, account.arrears.stops_at, account.arrears.releases_at) == (RUN, STOP, RELEASE)
 
 
 def test_the_balance_decides_and_not_cash() -> None:
     """Gift and income transfer count: cash below zero alone is no arrears (D17, D21)."""
     account = opened().with_funds(Funds(Decimal(1), Decimal(1), Decimal("-2.00")), RUN)
-    assert account.arrears_since is None
-    assert opened().with_funds(Funds(Decimal(1), Decimal(1), Decimal("-2.01")), RUN).arrears_since == RUN
+    assert account.arrears is None
+    assert opened().with_funds(Funds(Decimal(1), Decimal(1), Decimal("-2.01")), RUN).arrears == Arrears(RUN)
 
 
 def test_more_charges_do_not_start_arrears_again() -> None:
     """The 24 hours run from the first charge that went below zero (D21)."""
     account = moved(moved(opened(), "-1.00", RUN), "-1.00", RUN + timedelta(hours=20))
-    assert account.arrears_since == RUN
+    assert account.arrears == Arrears(RUN)
     assert account.status(STOP) is Status.STOPPED
 
 
@@ -92,7 +94,7 @@ def test_a_part_payment_changes_no_state() -> None:
     """A credit that does not reach zero is booked, and the 24 hours keep running (D21)."""
     account = moved(moved(opened(), "-1.00", RUN), "0.99", RUN + timedelta(hours=20))
     assert account.funds.available == Decimal("-0.01")
-    assert account.arrears_since == RUN
+    assert account.arrears == Arrears(RUN)
     assert account.status(STOP - SECOND) is Status.ACTIVE
     assert account.status(STOP) is Status.STOPPED
 
@@ -101,7 +103,7 @@ def test_a_part_payment_changes_no_state() -> None:
 def test_a_credit_that_reaches_zero_ends_arrears_at_once(amount: str) -> None:
     """Zero suffices; nothing of arrears paid in time stays on record (D21)."""
     account = moved(moved(opened(), "-1.00", RUN), amount, STOP - SECOND)
-    assert (account.arrears_since, account.stops_at, account.releases_at) == (None, None, None)
+    assert account.arrears is None
     assert account.stops == ()
     assert account.conditions() == Conditions()
     assert account.status(RELEASE) is Status.ACTIVE
@@ -141,7 +143,7 @@ def test_arrears_may_come_again() -> None:
     account = moved(moved(opened(), "-1.00", RUN), "1.00", STOP + SECOND)
     again = STOP + timedelta(days=2)
     account = moved(account, "-1.00", again)
-    assert account.arrears_since == again
+    assert account.arrears == Arrears(again)
     assert account.conditions().stops == (
         Interval(STOP, STOP + SECOND),
         Interval(again + timedelta(hours=24)),
@@ -180,7 +182,7 @@ def test_arrears_stop_and_release_by_the_clock_alone(now: datetime, status: Stat
 @pytest.mark.parametrize("stage", [Stage.NOT_OPENED, Stage.UNDER_REVIEW])
 def test_an_account_that_is_not_open_shows_its_stage(stage: Stage) -> None:
     """Before the opening nothing else matters."""
-    account = replace(opened(), stage=stage, violation=Violation(RUN, "x"), arrears_since=RUN)
+    account = replace(opened(), stage=stage, violation=Violation(RUN, "x"), arrears=Arrears(RUN))
     assert account.status(RELEASE).value == stage.value
 
 

@@ -99,13 +99,14 @@ def test_open_packages_have_what_bills_left() -> None:
     [
         ([], None),
         (["2025-02-01T00:00:00"], None),
-        (["2025-03-01T09:00:00"], "2025-03-01T09:00:00"),
+        (["2025-03-01T09:00:00"], None),
+        (["2025-03-01T09:00:01"], "2025-03-01T09:00:01"),
         (["2025-03-09T00:00:00", "2025-03-05T00:00:00"], "2025-03-05T00:00:00"),
         (["2025-02-01T00:00:00", "2025-03-05T00:00:00"], "2025-03-05T00:00:00"),
     ],
 )
 def test_a_release_ends_what_was_delivered_before(releases: list[str], ended: str | None) -> None:
-    """The first release at or after its delivery ends a package; earlier ones do not touch it (D23)."""
+    """The first release after its delivery ends a package; one of the same second comes before it (D23)."""
     (found,) = Wallet(TAG, (package(),)).open_packages(NOW, [at(text) for text in releases])
     assert found.released_at == (at(ended) if ended else None)
 

@@ -1,0 +1,1 @@
+"""Notices: from the ledger table to the bus, and from there to e-mail, SMS and webhooks."""
