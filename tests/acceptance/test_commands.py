@@ -35,6 +35,13 @@ def test_demo_tells_the_story() -> None:
         "account_in_arrears",
         "月度计费精度差异",
         "balance 0.00",
+        "day 1: 300 calls more, and the balance is below zero: active, balance -26.00",
+        "day 2: the 24 hours are over: stopped, balance -26.00",
+        "26 yuan are paid in: active, balance 0.00",
+        "Balance running low: CNY 64.00",
+        "7 messages by email",
+        "4 messages by sms",
+        "Usage of 2025-12-03: 300 calls",
     )
     for figure in figures:
         assert figure in done.stdout, done.stdout

@@ -12,7 +12,7 @@ from aws_platform import clients
 from aws_platform.settings import Settings
 from rating.history import Interval
 from rating.notices import Kind
-from tests.adapters.notices import STATES, adjust, counted_calls, kinds, kinds_by_page, times, told
+from tests.adapters.notices import STATES, adjust, counted_calls, kinds, kinds_by_page, pass_time, times, told
 from tests.adapters.prepaid import TAG, buy, entitlement, give_back, order, use
 from tests.adapters.steps import A, at, balance, kept, lose_answer, meanwhile, prepared, rows
 from tests.support.product import Product
@@ -219,7 +219,7 @@ def test_a_payment_around_the_stop(owing: Product, moment: str, swept: bool, exp
     stop = [Interval(at(STOPS), at(moment))] if at(moment) > at(STOPS) else []
     assert list(kept(owing).account.conditions().stops) == stop
     owing.sweep()
-    owing.move(at("2025-05-10T00:00:00+08:00").isoformat())
+    pass_time(owing, "2025-05-10T00:00:00+08:00")
     assert kinds_by_page(owing, *STATES)[1:] == expected
 
 

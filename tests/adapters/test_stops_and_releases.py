@@ -167,7 +167,7 @@ def test_service_resumes_when_nothing_stops_it_any_more(owing: Product, steps: s
     expected = (TOLD_IN_TIME if in_time else TOLD_BY_PAYMENTS)[steps]
     assert kinds(owing, *STATES)[1:] == expected
     owing.sweep()
-    owing.move("2025-05-01T00:00:00+08:00")
+    pass_time(owing, "2025-05-01T00:00:00+08:00")
     assert kinds(owing, *STATES)[1:] == expected
 
 
