@@ -321,6 +321,39 @@ def test_a_look_that_fails_is_made_up_by_the_sweep(metered: Product, monkeypatch
     assert metered.invoke("TimersFunction", {"task": "sweep"})["done"] == 0
 
 
+@pytest.mark.parametrize("calls, expected", [(80, []), (81, [LOW]), (100, [LOW, EXHAUSTED])])
+def test_a_large_day_with_a_switch_is_looked_at_once_an_hour(
+    metered: Product, monkeypatch: pytest.MonkeyPatch, calls: int, expected: list[str]
+) -> None:
+    """Passing usage does not count the buckets of such a day each time; the sweep does, an hour after (D27)."""
+    monkeypatch.setattr(thresholds, "MANY_CALLS", 5)
+    give(metered, 100)
+    metered.sweep()
+    assert metered.request("PATCH", "/v1/accounts/acct-1", {"postpaid_enabled": False}).status == 200
+    use(metered, calls, "2025-03-01T09:00:00+08:00")
+    use(metered, 0, "2025-03-01T09:00:00+08:00")
+    metered.move("2025-03-01T10:59:59+08:00")
+    assert kinds(metered) == []
+    metered.move("2025-03-01T11:00:00+08:00")
+    assert kinds(metered) == expected
+    assert metered.invoke("TimersFunction", {"task": "sweep"})["done"] == 0
+
+
+@pytest.mark.parametrize("calls, reads", [(10, 0), (81, 1)])
+def test_the_buckets_of_a_day_with_a_switch_are_counted_where_it_matters(
+    metered: Product, calls: int, reads: int
+) -> None:
+    """Where even all the calls together cross nothing, a look reads no bucket (D27)."""
+    give(metered, 100)
+    metered.sweep()
+    assert metered.request("PATCH", "/v1/accounts/acct-1", {"postpaid_enabled": False}).status == 200
+    post_usage(metered, [event("acct-1", f"e-{one}", "2025-03-01T09:00:00+08:00") for one in range(calls)])
+    with counted_calls() as made:
+        metered.stream()
+    queries = [request for operation, request in made if operation == "Query" and request["TableName"] == "usage"]
+    assert len(queries) == reads
+
+
 def test_two_looks_at_once(metered: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that comes second sees what the first has told, and tells the rest (D27)."""
     give(metered, 10)

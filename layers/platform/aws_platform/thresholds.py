@@ -8,7 +8,7 @@ true at that moment, and it is told once.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from aws_platform import failures, keys
@@ -22,16 +22,17 @@ from rating.notices import Notice
 from rating.wallet import Wallet
 
 MANY_CALLS = 100_000
-"""A day with more of them is not counted for a look at passing usage."""
+"""A day with more of them is not counted for every look at passing usage."""
+AN_HOUR = timedelta(hours=1)
+"""After this the sweep looks where such a day would have had to be counted."""
 
 
 def tell(reader: Reader, account_id: str, tags: Iterable[str], now: datetime, *, passing: bool = False) -> int:
     """Tell what there is to tell of the packages of these tags; returns how many notices that were.
 
     Two reads where nothing has happened, one where the account has no package of the tags. On a day in which something
-    changes the buckets have to be counted: for `passing` usage, which comes every second, only where it can matter and
-    the day is not large. What such a look leaves out the settlement tells. Raises TryAgainError where others change the
-    account for too long.
+    changes the buckets have to be counted: for `passing` usage, which comes every second, only where it can matter, and
+    where the day is large once an hour. Raises TryAgainError where others change the account for too long.
     """
     dynamodb, settings = reader.dynamodb, reader.settings
     wanted = [keys.wallet(tag) for tag in tags]
@@ -45,6 +46,8 @@ def tell(reader: Reader, account_id: str, tags: Iterable[str], now: datetime, *,
                 return 0
             calls = reader.live_calls(account_id)
             if passing and _is_dear(reader, snapshot, calls, now):
+                if _matters(snapshot, calls):
+                    postpone(reader, account_id, snapshot.wallets, now + AN_HOUR, once=True)
                 return 0
             standing = reader.live(snapshot, calls, now)
             released = ended_by_release(standing.packages, now)
@@ -63,13 +66,18 @@ def tell(reader: Reader, account_id: str, tags: Iterable[str], now: datetime, *,
     raise failures.TryAgainError
 
 
-def postpone(reader: Reader, account_id: str, tags: Iterable[str], now: datetime) -> None:
-    """Have the next sweep look, where a look has failed."""
+def postpone(reader: Reader, account_id: str, tags: Iterable[str], due_at: datetime, *, once: bool = False) -> None:
+    """Have a sweep look at `due_at`; `once`: where one is to come anyway, leave it at that."""
     settings = reader.settings
+    condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"} if once else {}
     for tag in tags:
         key = _look_key(account_id, tag)
-        due = keys.timer(account_id, now, key["sk"]["S"], settings.due_shards)
-        reader.dynamodb.put_item(TableName=settings.ledger_table, Item={**key, **due})
+        due = keys.timer(account_id, due_at, key["sk"]["S"], settings.due_shards)
+        try:
+            reader.dynamodb.put_item(TableName=settings.ledger_table, Item={**key, **due}, **condition)
+        except Exception as error:
+            if not failures.is_condition_failure(error):
+                raise
 
 
 def make_up(reader: Reader, account_id: str, tag: str, due_at: datetime, now: datetime) -> None:
@@ -94,12 +102,15 @@ def _look_key(account_id: str, tag: str) -> dict[str, Any]:
 
 
 def _is_dear(reader: Reader, snapshot: Snapshot, calls: Calls, now: datetime) -> bool:
-    """Whether a look would have to count buckets for what can hardly be told."""
-    fresh = unbilled(snapshot, calls)
-    cut = [day for day in fresh if reader.is_cut(snapshot, day, now)]
+    """Whether a look would have to count buckets: of large days, or for what cannot be told."""
+    cut = [day for day in unbilled(snapshot, calls) if reader.is_cut(snapshot, day, now)]
     if not cut:
         return False
-    # At the most, all that no bill holds was given by one package.
+    return any(sum(calls[day].values()) > MANY_CALLS for day in cut) or not _matters(snapshot, calls)
+
+
+def _matters(snapshot: Snapshot, calls: Calls) -> bool:
+    """Whether there may be something to tell if, at the most, one package gave all that no bill holds."""
+    fresh = unbilled(snapshot, calls)
     used = {tag: sum(of_day.get(tag, 0) for of_day in fresh.values()) for tag in snapshot.wallets}
-    matters = any(may_be_told(one, used[tag]) for tag, wallet in snapshot.wallets.items() for one in wallet.packages)
-    return not matters or any(sum(calls[day].values()) > MANY_CALLS for day in cut)
+    return any(may_be_told(one, used[tag]) for tag, wallet in snapshot.wallets.items() for one in wallet.packages)
