@@ -18,7 +18,7 @@ from aws_platform.settings import Settings
 from aws_platform.tasks import side_by_side
 from rating.civil import first_day, month_of, next_month
 from rating.schedule import begun_run_day
-from settlement.warning import WARN
+from settlement.messages import WARN
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -39,7 +39,8 @@ from rating.civil import business_instant, day_of, month_of
 from rating.funds import owed, settle
 from rating.schedule import begun_run_day
 from rating.vouchers import choose
-from settlement.warning import WARN, warn
+from settlement.messages import WARN
+from settlement.warning import warn
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

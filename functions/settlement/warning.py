@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from aws_platform.standing import Reader
     from rating.account import Account
 
-WARN = "warn"
-"""The task of a message for an account that has nothing to settle."""
 DAYS_TO_LAST = 3
 """A balance that does not last so many days at yesterday's cost is low (D28)."""
 
