@@ -11,6 +11,11 @@ ARCHITECTURE ?= $(subst aarch64,arm64,$(shell uname -m))
 PORT ?= 3000
 CLOCK ?=
 STATE ?=
+# make reconcile
+STACK ?= zhangben
+ACCOUNT ?=
+MONTH ?=
+ENDPOINT ?=
 # Tests that may run side by side, and how many at once.
 WORKERS ?= 2
 PARALLEL_TESTS = $(wildcard tests/unit tests/property tests/adapters tests/template tests/faults)
@@ -51,7 +56,7 @@ $(SAM): requirements/sam.txt tools/set_up.py
 
 .PHONY: lock
 lock: $(DEV)  ## resolve requirements/*.in and layers/*/requirements.in again (UPGRADE=1: to the newest)
-	@for name in layers/runtime/requirements layers/api/requirements \
+	@for name in layers/runtime/requirements layers/api/requirements layers/export/requirements \
 		requirements/dev requirements/cloud requirements/sam; do \
 		echo "$$name.txt"; \
 		$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.13 --generate-hashes \
@@ -99,6 +104,11 @@ demo: build  ## the story: from opening an account to the bill, on the local clo
 .PHONY: local
 local: build  ## the local cloud on 127.0.0.1:$PORT until Ctrl-C (CLOCK=time, STATE=folder)
 	@exec $(BIN)/python -m local
+
+.PHONY: reconcile
+reconcile: setup  ## whether details, precision rows, resources and journal agree (STACK=, ACCOUNT=, MONTH=, ENDPOINT=)
+	@PYTHONPATH=layers/rating:layers/platform exec $(BIN)/python -m tools.reconcile --stack "$(STACK)" \
+		--account "$(ACCOUNT)" --month "$(MONTH)" --endpoint "$(ENDPOINT)"
 
 .PHONY: bench
 bench: build  ## the benchmarks, each figure beside its target

@@ -21,6 +21,9 @@ from bench.scene import open_account
 NOWHERE = "http://127.0.0.1:9"
 """An endpoint where nobody listens."""
 
+TAKEN: dict[str, Any] = {"FailedPutCount": 0, "RequestResponses": []}
+"""The answer of Firehose to a PutRecordBatch of which it has taken all."""
+
 type Answer = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 """From an operation and its parameters to what the client gives back."""
 

@@ -32,6 +32,8 @@ def _answer(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Every write succeeds; accounts exist, and nothing else does."""
     if operation == "BatchGetItem":
         return canned.open_accounts(parameters)
+    if operation == "PutRecordBatch":
+        return canned.TAKEN
     return {"Items": []} if operation == "Query" else {}
 
 
@@ -45,12 +47,15 @@ def _product(*, real_clients: bool, accounts: int) -> Iterator[None]:
         if real_clients:
             wanted = [{"pk": {"S": keys.ledger(traffic.account(one))}} for one in range(accounts)]
             known = canned.as_json(canned.open_accounts({"RequestItems": {"ledger_table": {"Keys": wanted}}}))
-            for client in (clients.dynamodb(), clients.dynamodb_once()):
-                canned.without_network(client, lambda name: known if name == "BatchGetItem" else b"{}")
+            answers = {"BatchGetItem": known, "PutRecordBatch": canned.as_json(canned.TAKEN)}
+            for client in (clients.dynamodb(), clients.dynamodb_once(), clients.firehose()):
+                canned.without_network(client, lambda name: answers.get(name, b"{}"))
             yield
             return
         instant = canned.Instant(_answer)
-        with mock.patch.multiple(clients, dynamodb=lambda: instant, dynamodb_once=lambda: instant):
+        with mock.patch.multiple(
+            clients, dynamodb=lambda: instant, dynamodb_once=lambda: instant, firehose=lambda: instant
+        ):
             yield
 
 

@@ -20,7 +20,7 @@ from aws_platform import clients, clock
 from bench import canned, traffic
 from bench.capacity import PAGE_BYTES, Item, Table, item_bytes, read_units
 from bench.figures import Figure, Section
-from bench.scene import OPENED_AT, Scene, Scenes, environment, forgotten
+from bench.scene import ARCHIVE_STREAM, OPENED_AT, Scene, Scenes, environment, forgotten
 from ingest import handler
 from settlement import plan
 
@@ -59,11 +59,12 @@ def day_items(accounts: int) -> list[Item]:
                 items.append(parameters["Item"])
         if operation == "BatchGetItem":
             return canned.open_accounts(parameters)
-        return {}
+        return canned.TAKEN if operation == "PutRecordBatch" else {}
 
     client = canned.Instant(answer)
     with (
-        mock.patch.multiple(clients, dynamodb=lambda: client, dynamodb_once=lambda: client),
+        mock.patch.dict(os.environ, {"ARCHIVE_STREAM": ARCHIVE_STREAM}),
+        mock.patch.multiple(clients, dynamodb=lambda: client, dynamodb_once=lambda: client, firehose=lambda: client),
         mock.patch.multiple(clock, now=lambda _settings, _dynamodb: _DAY),
     ):
         handler.meter.cache_clear()

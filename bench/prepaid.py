@@ -54,7 +54,8 @@ def call(scene: Scene, method: str, path: str, body: Any = None, key: str | None
 def request(now: datetime, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[str, Any]:
     """The function of a route, and the event that it gets."""
     headers = [("content-type", "application/json")] + ([("idempotency-key", key)] if key else [])
-    asked = HttpRequest(method, path, "", headers, json.dumps(body).encode() if body is not None else b"")
+    path, _, query = path.partition("?")
+    asked = HttpRequest(method, path, query, headers, json.dumps(body).encode() if body is not None else b"")
     match = Router(template().routes()).find(method, path)
     if match is None:
         message = f"no route for {method} {path}"

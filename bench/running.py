@@ -13,7 +13,17 @@ from multiprocessing import get_context
 
 from bench.figures import Section, render
 
-PARTS = ("metering", "handler_cpu", "settling", "prepaid", "sweeping", "cold_start", "visibility")
+PARTS = (
+    "metering",
+    "handler_cpu",
+    "settling",
+    "prepaid",
+    "sweeping",
+    "reading",
+    "exporting",
+    "cold_start",
+    "visibility",
+)
 
 
 def run(parts: Sequence[str] = PARTS) -> int:

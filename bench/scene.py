@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 VARIABLES = {"UsageTable": "USAGE_TABLE", "LiveTable": "LIVE_TABLE", "LedgerTable": "LEDGER_TABLE"}
+ARCHIVE_STREAM = "archive"
 OPENED_AT = datetime.fromisoformat("2025-01-06T09:00:00+08:00")
 _new_meter = ingest.meter.__wrapped__
 _BATCH_WRITE = 25
@@ -53,6 +54,7 @@ def environment(endpoint: str) -> dict[str, str]:
         "NO_PROXY": HOST,
         "SANDBOX": "false",
         "POWERTOOLS_SERVICE_NAME": "bench",
+        "ARCHIVE_STREAM": ARCHIVE_STREAM,
         **{variable: variable.lower() for variable in VARIABLES.values()},
     }
 
@@ -86,7 +88,7 @@ class Scene:
         """A daily account whose service is open; not counted."""
         self.put_all(self.names["LedgerTable"], [account_to_item(open_account(account_id, cash))])
 
-    def put_all(self, table: str, items: list[Item]) -> None:
+    def put_all(self, table: str, items: Sequence[Item]) -> None:
         """Many items at once; not counted."""
         for item in items:
             self.tap.know(table, item)
@@ -125,24 +127,27 @@ class Scenes:
             tables[name] = Table.of(name, properties)
             shape = {key: value for key, value in template().value(properties).items() if key in _SHAPE}
             raw.create_table(TableName=name, **shape)
+        firehose, stream = self.emulator.client("firehose"), f"{ARCHIVE_STREAM}-{number}"
+        firehose.create_delivery_stream(DeliveryStreamName=stream)
         scene = Scene(raw, names, Tap(raw, tables))
-        told = {VARIABLES[logical_id]: name for logical_id, name in names.items()}
+        told = {VARIABLES[logical_id]: name for logical_id, name in names.items()} | {"ARCHIVE_STREAM": stream}
         with (
             mock.patch.dict(os.environ, environment(self.emulator.url) | told),
             mock.patch.multiple(clock, now=lambda _settings, _dynamodb: scene.now),
             forgotten(),
         ):
-            for client in (clients.dynamodb(), clients.dynamodb_once()):
+            for client in (clients.dynamodb(), clients.dynamodb_once(), clients.firehose()):
                 scene.tap.attach(client)
             yield scene
         for name in tables:
             raw.delete_table(TableName=name)
+        firehose.delete_delivery_stream(DeliveryStreamName=stream)
 
 
 @contextmanager
 def forgotten() -> Iterator[None]:
     """New clients and caches inside, as in a process that has just started, and none of them left behind."""
-    caches = (clients.dynamodb, clients.dynamodb_once, clients.sqs, ingest.meter)
+    caches = (clients.dynamodb, clients.dynamodb_once, clients.firehose, clients.sqs, ingest.meter)
     for cached in caches:
         cached.cache_clear()
     try:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from local.accountant import accountant
 from local.cloud import LocalCloud
 from local.out_of_money import out_of_money
 from local.story import Teller, agree, heading, one_instant, open_account, report_all, say, table
@@ -245,6 +246,7 @@ def main() -> int:
         a_late_event(teller)
         an_old_customer(teller)
         out_of_money(teller)
+        accountant(teller, SHOP, DAY)
     heading(f"The end, after {time.monotonic() - began:.0f} s")
     return 0
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
+
+from local.emulator import REGION
 
 if TYPE_CHECKING:
     from local.cloud import LocalCloud
@@ -43,9 +46,11 @@ class Teller:
         params = {name.rstrip("_"): value for name, value in query.items()}
         return self._call("GET", f"/v1/accounts/{account_id}{path}", token, params=params)
 
-    def buyer(self, account_id: str, method: str, path: str, body: Any, key: str | None = None) -> Any:
+    def buyer(
+        self, account_id: str, method: str, path: str, body: Any, key: str | None = None, scope: str = "billing:write"
+    ) -> Any:
         """A customer changes something of its own."""
-        token = self._cloud.token(account_id, "billing:write")
+        token = self._cloud.token(account_id, scope)
         headers = {"Idempotency-Key": key} if key else {}
         return self._call(method, f"/v1/accounts/{account_id}{path}", token, json=body, headers=headers)
 
@@ -78,6 +83,33 @@ class Teller:
         items: list[dict[str, Any]] = self._call("GET", "/sandbox/events", None)["items"]
         return items
 
+    def query(self, sql: str, database: str) -> list[dict[str, str]]:
+        """The rows that Athena answers, by column."""
+        athena = self._cloud.client("athena")
+        workgroup = self._cloud.resources["ArchiveWorkGroup"]
+        context = {"Database": database}
+        asked = athena.start_query_execution(QueryString=sql, QueryExecutionContext=context, WorkGroup=workgroup)
+        execution = asked["QueryExecutionId"]
+        while (state := _state_of(athena, execution)) in {"QUEUED", "RUNNING"}:
+            time.sleep(0.1)
+        agree(state == "SUCCEEDED", f"the query {state}: {sql}")
+        pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=execution)
+        rows = [
+            [cell.get("VarCharValue", "") for cell in row["Data"]]
+            for page in pages
+            for row in page["ResultSet"]["Rows"]
+        ]
+        return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+    def ledger(self) -> tuple[str, Mapping[str, str]]:
+        """The ledger's table, and the environment in which the operator's commands find this cloud."""
+        return self._cloud.resources["LedgerTable"], {
+            "AWS_ENDPOINT_URL": self._cloud.emulator.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
     def _call(self, method: str, path: str, token: str | None, **request: Any) -> Any:
         headers = dict(request.pop("headers", {}))
         if token:
@@ -89,6 +121,10 @@ class Teller:
             message = f"{method} {path}: {response.status_code} {response.text}"
             raise RuntimeError(message)
         return response.json()
+
+
+def _state_of(athena: Any, execution: str) -> str:
+    return str(athena.get_query_execution(QueryExecutionId=execution)["QueryExecution"]["Status"]["State"])
 
 
 def heading(text: str) -> None:

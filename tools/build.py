@@ -26,7 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = ("template.yaml", "functions", "layers", "requirements/sam.txt", "tools/build.py")
-LOCKS = ("layers/runtime/requirements.txt", "layers/api/requirements.txt")
+LOCKS = tuple(f"layers/{name}/requirements.txt" for name in ("runtime", "api", "export"))
 OUTPUT = ROOT / ".aws-sam" / "build"
 STAMP = ROOT / ".aws-sam" / "inputs"
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}

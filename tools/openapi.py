@@ -22,6 +22,7 @@ import accounts.handler  # noqa: E402
 import bills.handler  # noqa: E402
 import catalog_api.handler  # noqa: E402
 import entitlements.handler  # noqa: E402
+import exports.handler  # noqa: E402
 import notices.handler  # noqa: E402
 import orders.handler  # noqa: E402
 from aws_platform.access import Access  # noqa: E402
@@ -35,6 +36,7 @@ APIS = [
     entitlements.handler.api,
     notices.handler.api,
     bills.handler.api,
+    exports.handler.api,
     catalog_api.handler.api,
 ]
 PROBLEM = "application/problem+json"

@@ -188,7 +188,7 @@ def post_merchant(account_id: str, body: MerchantBody) -> Answer:  # noqa: ARG00
     f"{A}/adjustments",
     Access.OPERATOR,
     success=(HTTPStatus.CREATED, "booked", AdjustmentShown),
-    refusals={400: "`idempotency_key_missing`", 409: "`request_in_progress`"},
+    refusals={400: "`idempotency_key_missing`", 404: "`transaction_not_found`", 409: "`request_in_progress`"},
     tags=TAGS,
     reads=record_keys,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 
 from accounts.changing import Changed
@@ -18,13 +18,11 @@ from aws_platform.problems import FieldError, Problem
 from aws_platform.snapshot import Snapshot
 from rating.account import Account, Application, Contact, Merchant, Stage, Violation
 from rating.civil import business_instant, day_of
-from rating.history import Interval
+from rating.history import HISTORY_KEPT, Interval
 
 MAX_MERCHANTS = 100
 SWITCHES_A_DAY = 20
 """Each switch cuts the day into one more segment, which its bill has to name."""
-HISTORY_KEPT = timedelta(days=120)
-"""No usage older than this is judged any more: a month, and the 35 days that usage may be late, are long over."""
 
 
 def create(call: Call, body: NewAccount) -> Answer:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -14,27 +15,42 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_platform import clients, problems
 from aws_platform.access import Access
 from aws_platform.api import Answer, Api, answer
+from aws_platform.bill_rows import (
+    Filters,
+    MakeRows,
+    Row,
+    Shower,
+    detail_rows,
+    resource_rows,
+    show_totals,
+    totals,
+)
 from aws_platform.bills import bills_by_charge, bills_by_usage
+from aws_platform.contact_fields import Locale
 from aws_platform.days import Day, day_range
 from aws_platform.ledger import JournalEntry, journal_entries, up_to_date
 from aws_platform.paging import DEFAULT_LIMIT, Cursor, Limit, page
 from aws_platform.price_book import read_catalog
 from aws_platform.problems import FieldError
+from bills.explanation import explain
+from bills.explanation_models import ExplanationShown
 from bills.models import (
     DetailsShown,
     JournalShown,
     Mode,
+    OverviewShown,
     PreviewShown,
     ResourcesShown,
     TransactionTypeShown,
     UsageShown,
 )
+from bills.overview import overview
 from bills.preview import preview
-from bills.rows import Filters, Row, detail_rows, resource_rows, totals
-from bills.usage import By, UsageQuery, usage
+from bills.usage import DIMENSIONS, CallFilter, UsageQuery, usage
+from bills.verification import VerificationShown, verification
 from rating import money
 from rating.bill import Bill
-from rating.catalog import Catalog, load
+from rating.catalog import load
 from rating.civil import ONE_DAY, day_of
 
 api = Api()
@@ -47,36 +63,58 @@ Month = Annotated[str, Query(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", description
 Basis = Annotated[Literal["charge", "usage"], Query(description="the month is that of the usage day, or of the charge")]
 Text = Annotated[str | None, Query(max_length=200)]
 TagCode = Annotated[str | None, Query(max_length=64, description="a billing tag")]
+_DIMENSION = f"({'|'.join(DIMENSIONS)})"
+By = Annotated[
+    str,
+    Query(
+        pattern=f"^{_DIMENSION}(,{_DIMENSION})*$",
+        description="what a row stands for: one or several, with commas, of " + ", ".join(DIMENSIONS),
+    ),
+]
 
 
 @api.route("GET", f"{A}/usage", Access.CUSTOMER_READ, success=(HTTPStatus.OK, "usage", UsageShown), tags=["Usage"])
-def get_usage(
+def get_usage(  # noqa: PLR0913, PLR0917 - the filters of the contract
     account_id: str,
     from_: Annotated[Day | None, Query(alias="from", description="first day; 29 days before `to`")] = None,
     to: Annotated[Day | None, Query(description="last day, included; today if not given")] = None,
     tag: TagCode = None,
-    by: Annotated[By, Query(description="what a row stands for")] = "day",
+    by: By = "day",
+    interface: Annotated[str | None, Query(max_length=64, description="an interface of the catalog")] = None,
+    library: Annotated[Literal["authority", "uploaded"] | None, Query()] = None,
+    sub_account: Annotated[str | None, Query(max_length=256, description="empty: the main account's own calls")] = None,
+    result_code: Annotated[str | None, Query(max_length=256)] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Answer:
-    """Read calls, live."""
+    """Read calls, live.
+
+    By day and tag, and without a filter that is finer than a tag, rows also say how their calls are covered.
+    """
     call = api.call
     last = to or day_of(call.now)
     first, last = day_range(from_ or last - _DEFAULT_DAYS, last)
     if last - first >= MAX_DAYS * ONE_DAY:
         raise problems.invalid_request(FieldError("from", f"at most {MAX_DAYS} days"))
+    dimensions = tuple(by.split(","))
+    if len(set(dimensions)) < len(dimensions):
+        raise problems.invalid_request(FieldError("by", "each dimension once"))
     _check_tag(tag)
-    asked = UsageQuery(first, last, tag, by)
+    _check_interface(interface)
+    asked = UsageQuery(first, last, tag, dimensions, CallFilter(interface, library, sub_account, result_code))
     account_id = call.account.account_id
     rows = up_to_date(lambda: usage(clients.dynamodb(), call.settings, load(), account_id, asked, call.now))
-    return answer(page(rows, lambda row: json.dumps(row[by]), lambda row: row, limit, cursor))
+    return answer(
+        page(rows, lambda row: json.dumps([row[name] for name in dimensions]), lambda row: row, limit, cursor)
+    )
 
 
 def bill_reader(
     name: str,
     summary: str,
-    rows_of: Callable[[str, Sequence[Bill], Catalog], Iterable[Row]],
-    show: Callable[[Decimal], str],
+    rows_of: MakeRows,
+    show: Callable[[Shower, Row], dict[str, Any]],
+    amount: Callable[[Decimal], str],
 ) -> Callable[..., Answer]:
     """The handler of a route that reads rows of bills: resources and details take the same filters."""
 
@@ -95,17 +133,16 @@ def bill_reader(
         cursor: Cursor = None,
     ) -> Answer:
         filters = Filters(tag, mode, transaction_type, project, region, hide_zero, q)
-        bills = _bills(account_id, month, basis)
-        rows = [row for row in rows_of(account_id, bills, load()) if filters.take(row)]
-        listed = page(rows, lambda row: row.row_id, lambda row: dict(row.shown), limit, cursor)
-        extra = {}
+        bills, shower = _bills(account_id, month, basis), Shower(account_id, load())
+        rows = [row for row in rows_of(bills) if filters.take(row, shower)]
+        listed = page(rows, lambda row: row.row_id, partial(show, shower), limit, cursor)
+        sums, extra = totals(rows), {}
         if basis == "usage":
-            deducted, details = (
-                sum((row.total_cost for row in made(account_id, bills, load()) if filters.take(row)), money.ZERO)
-                for made in (resource_rows, detail_rows)
-            )
-            extra["precision_difference"] = money.detail(deducted - details)
-        return answer({**listed, "totals": {**totals(rows, show), **extra}})
+            other = detail_rows if rows_of is resource_rows else resource_rows
+            others = sum((row.total_cost for row in other(bills) if filters.take(row, shower)), money.ZERO)
+            deducted_less_details = sums.total_cost - others if rows_of is resource_rows else others - sums.total_cost
+            extra["precision_difference"] = money.detail(deducted_less_details)
+        return answer({**listed, "totals": {**show_totals(sums, amount), **extra}})
 
     read.__name__, read.__doc__ = name, summary
     return read
@@ -117,7 +154,15 @@ api.route(
     Access.CUSTOMER_READ,
     success=(HTTPStatus.OK, "charges", ResourcesShown),
     tags=TAGS,
-)(bill_reader("get_resources", "Read what was deducted for each resource, to the fen.", resource_rows, money.yuan))
+)(
+    bill_reader(
+        "get_resources",
+        "Read what was deducted for each resource, to the fen.",
+        resource_rows,
+        Shower.resource,
+        money.yuan,
+    )
+)
 
 api.route(
     "GET",
@@ -125,7 +170,39 @@ api.route(
     Access.CUSTOMER_READ,
     success=(HTTPStatus.OK, "fees", DetailsShown),
     tags=TAGS,
-)(bill_reader("get_details", "Read every fee, to 8 decimals.", detail_rows, money.detail))
+)(bill_reader("get_details", "Read every fee, to 8 decimals.", detail_rows, Shower.detail, money.detail))
+
+
+@api.route(
+    "GET",
+    f"{A}/bills/overview",
+    Access.CUSTOMER_READ,
+    success=(HTTPStatus.OK, "a month at a glance", OverviewShown),
+    tags=TAGS,
+)
+def get_overview(account_id: str, month: Month, basis: Basis = "usage") -> Answer:
+    """Read what was deducted in a month, by tag, mode and day, and in the twelve months that it ends."""
+    table, by_usage = api.call.settings.ledger_table, basis == "usage"
+    return answer(overview(clients.dynamodb(), table, load(), account_id, month, by_usage=by_usage))
+
+
+@api.route(
+    "GET",
+    f"{A}/bills/details/{{transaction_id}}/explanation",
+    Access.CUSTOMER_READ,
+    success=(HTTPStatus.OK, "how the line came to be", ExplanationShown),
+    refusals={404: "`transaction_not_found`"},
+    tags=TAGS,
+)
+def get_explanation(
+    account_id: str,  # noqa: ARG001 - the path's; the account was read with the check
+    transaction_id: str,
+    locale: Annotated[Locale | None, Query(description="that of the account's contact, if not given")] = None,
+) -> Answer:
+    """Read how a line of a bill came to be, step by step."""
+    call = api.call
+    spoken = locale or call.account.contact.locale
+    return answer(explain(clients.dynamodb(), call.settings, call.account, transaction_id, spoken))
 
 
 @api.route(
@@ -141,6 +218,20 @@ def get_preview(account_id: str) -> Answer:
     dynamodb, settings = clients.dynamodb(), call.settings
     catalog = read_catalog(dynamodb, settings.ledger_table)
     return answer(up_to_date(lambda: preview(dynamodb, settings, catalog, account_id, call.now)))
+
+
+@api.route(
+    "GET",
+    f"{A}/bills/verification",
+    Access.CUSTOMER_READ,
+    success=(HTTPStatus.OK, "the day, computed again", VerificationShown),
+    tags=TAGS,
+)
+def get_verification(account_id: str, day: Annotated[Day, Query(description="a day of usage: YYYY-MM-DD")]) -> Answer:
+    """Compute a day again from the raw usage, and compare it with what was charged."""
+    call = api.call
+    catalog = read_catalog(clients.dynamodb(), call.settings.ledger_table)
+    return answer(verification(call.settings, catalog, account_id, day, call.now))
 
 
 @api.route(
@@ -178,9 +269,16 @@ def _show_entry(entry: JournalEntry) -> dict[str, Any]:
 
 def _bills(account_id: str, month: str, basis: str) -> list[Bill]:
     read = bills_by_charge if basis == "charge" else bills_by_usage
-    return list(read(clients.dynamodb(), api.call.settings.ledger_table, account_id, month))
+    found = read(clients.dynamodb(), api.call.settings.ledger_table, account_id, month)
+    # As they were issued, whatever usage they are for: new rows come at the end, and move no page that was read.
+    return sorted(found, key=lambda bill: bill.version)
 
 
 def _check_tag(tag: str | None) -> None:
     if tag is not None and not load().has_tag(tag):
         raise problems.invalid_request(FieldError("tag", "there is no such tag"))
+
+
+def _check_interface(interface: str | None) -> None:
+    if interface is not None and all(one.interface != interface for one in load().interfaces):
+        raise problems.invalid_request(FieldError("interface", "there is no such interface"))

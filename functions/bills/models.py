@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from aws_platform.api import Shown
 
@@ -19,7 +21,7 @@ TransactionTypeShown = Literal[
 
 
 class UsageRow(Shown):
-    """Calls of one value of the dimension. Day and tag are named where the row has just one of them."""
+    """Calls of one value of each dimension. Day and tag are named where the row has just one of them."""
 
     day: date | None
     tag: str | None
@@ -122,6 +124,10 @@ class DetailRow(RowShown, LineShown, Charged):
 
     transaction_id: str
     usage_day: date | None
+    reason: str | None
+    """Why the operator adjusted."""
+    corrects: str | None
+    """The transaction that an adjustment names."""
 
 
 class DetailsShown(Shown):
@@ -130,6 +136,47 @@ class DetailsShown(Shown):
     items: list[DetailRow]
     totals: TotalsShown
     next_cursor: str | None
+
+
+class TagTotal(Shown):
+    """What was deducted for a tag; null for adjustments, which are for none."""
+
+    tag: str | None
+    name: str
+    total: str
+
+
+class ModeTotal(Shown):
+    """What was deducted in a billing mode."""
+
+    mode: Mode
+    total: str
+
+
+class DayTotal(Shown):
+    """What was deducted for a day of usage, or on a day, by the basis."""
+
+    day: date
+    total: str
+
+
+class MonthTotal(Shown):
+    """What was deducted in a month."""
+
+    month: str
+    total: str
+
+
+class OverviewShown(Payment):
+    """What was deducted in a month, to the fen; each split adds up to `total`, which is the last of `trend` too."""
+
+    month: str
+    basis: Literal["charge", "usage"]
+    total: str
+    by_tag: list[TagTotal]
+    by_mode: list[ModeTotal]
+    by_day: list[DayTotal]
+    trend: Annotated[list[MonthTotal], Field(description="twelve months, the one that was asked for last")]
 
 
 class PreviewRow(RowShown, LineShown):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_platform import problems
 from aws_platform.accounts import read_account
+from aws_platform.bill_rows import Shower, period, show_line
 from aws_platform.due import read_due
 from aws_platform.ledger import OutdatedError
 from aws_platform.pending import TRANSACTION_TYPES, cycle_of, pending_charges, together
-from bills import rows
 from rating import money
 from rating.civil import rfc3339
 from rating.schedule import FAR_AHEAD
@@ -32,6 +32,7 @@ def preview(
     due = read_due(dynamodb, settings.usage_table, settings.ledger_table, account_id, FAR_AHEAD)
     if due is None:
         raise problems.not_found("account")
+    shower = Shower(account_id, catalog)
     items: list[dict[str, Any]] = []
     total = money.ZERO
     snapshot = due.snapshot
@@ -43,11 +44,11 @@ def preview(
             total += charge.amount
             items += [
                 {
-                    **rows.common_fields(account_id, line.tag, catalog),
+                    **shower.usage_fields(line.tag),
                     "transaction_type": kind.value,
                     "usage_day": line.first_day.isoformat() if line.first_day == line.last_day else None,
-                    **rows.period(line.first_day, line.last_day),
-                    **rows.show_line(line),
+                    **period(line.first_day, line.last_day),
+                    **show_line(line),
                 }
                 for line in charge.lines
             ]

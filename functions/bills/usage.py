@@ -1,19 +1,18 @@
-"""Statistics of usage: live totals by day, tag, sub-account, interface or result code (D6)."""
+"""Statistics of usage: live totals by day, tag, sub-account, interface or result code, or several of them (D6)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aws_platform import keys, live, records
+from aws_platform import records
 from aws_platform.bills import bills_of_months
-from aws_platform.directory import read_names
-from aws_platform.ledger import query_all
 from aws_platform.snapshot import read_snapshot
 from aws_platform.standing import Reader, unbilled
+from bills.counts import name_of, names_of, totals_by_day
 from rating.billing import Quantities
 from rating.civil import day_of
 
@@ -22,82 +21,126 @@ if TYPE_CHECKING:
 
     from aws_platform.settings import Settings
     from rating.account import Account
-    from rating.catalog import Catalog
+    from rating.catalog import Catalog, Interface
 
-By = Literal["day", "tag", "sub_account", "interface", "result_code"]
-OTHER_NAME = "(other)"
-"""Stands for all names beyond the bound of an account's dictionary."""
+DIMENSIONS = ("day", "tag", "sub_account", "interface", "result_code")
+_COVERED = {"day", "tag"}
+"""Packages cover the calls of a tag and a day, whoever made them: by anything finer there is no telling."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
+class _Cell(NamedTuple):
     """Where a call is counted."""
 
     day: date
+    """The first one that was asked for, where rows do not tell days apart."""
     tag: str
-    value: str | None
-    """Of the dimension that was asked for; None for `day` and `tag`."""
+    values: tuple[str | None, ...]
+    """Of the dimensions that were asked for; None for `day`, which the cell names, and where a call has no value."""
     chargeable: bool
 
 
 @dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls of a tag are wanted; None is all. A name that nobody has used finds nothing."""
+
+    interface: str | None = None
+    library: str | None = None
+    sub_account: str | None = None
+    """Empty for the main account's own calls."""
+    result_code: str | None = None
+
+    def take(self, interface: Interface, sub_account: str | None, code: str | None) -> bool:
+        """Whether calls of this kind are wanted."""
+        return (
+            self.interface in {None, interface.interface}
+            and self.library in {None, interface.library}
+            and self.sub_account in {None, sub_account or ""}
+            and self.result_code in {None, code}
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """What is asked: days, both included, one tag or all, and what a row stands for."""
+    """What is asked: days, both included, one tag or all, what a row stands for, and which calls."""
 
     first: date
     last: date
     tag: str | None
-    by: By
+    by: tuple[str, ...]
+    """Of `DIMENSIONS`, in the order of the rows."""
+    calls: CallFilter = field(default_factory=CallFilter)
+
+    @property
+    def covered(self) -> bool:
+        """Whether the rows say how their calls are covered."""
+        return set(self.by) <= _COVERED and self.calls == CallFilter()
+
+    @property
+    def named(self) -> bool:
+        """Whether the names of sub-accounts or result codes are needed."""
+        wanted = (self.calls.sub_account, self.calls.result_code)
+        return bool({"sub_account", "result_code"} & set(self.by)) or wanted != (None, None)
 
 
 def usage(
     dynamodb: DynamoDBClient, settings: Settings, catalog: Catalog, account_id: str, query: UsageQuery, now: datetime
 ) -> list[dict[str, Any]]:
-    """Rows of one dimension, with how the calls are covered where it is `day` or `tag`.
+    """Rows by the dimensions, with how the calls are covered where these are no finer than `day` and `tag`.
 
     Raises OutdatedError where a settlement is going on: read again.
     """
-    first, last, tag, by = query.first, query.last, query.tag, query.by
-    days = _totals_by_day(dynamodb, settings, account_id, first, last)
-    names = _names(dynamodb, settings, account_id) if by in {"sub_account", "result_code"} else {}
+    days = totals_by_day(dynamodb, settings, account_id, query.first, query.last)
+    names = names_of(dynamodb, settings, account_id) if query.named else {}
+    kinds = {packed: _kind(catalog, names, packed, query) for packed in set[int]().union(*days.values())}
+    by_day = query.covered or "day" in query.by
     cells: Counter[_Cell] = Counter()
     for day, totals in days.items():
         for packed, calls in totals.items():
-            one = records.unpack_dimensions(packed)
-            interface = catalog.interface(one.kind)
-            if tag is not None and interface.tag != tag:
-                continue
-            number = {"sub_account": one.sub_account, "result_code": one.code}.get(by)
-            value = interface.interface if by == "interface" else _name(names, by, number)
-            cells[_Cell(day, interface.tag, value, one.chargeable)] += calls
+            kind = kinds[packed]
+            if kind is not None:
+                cells[_Cell(day if by_day else query.first, *kind)] += calls
     cover = {}
-    if by in {"day", "tag"}:
+    if query.covered:
         cover = _coverage(Reader(dynamodb, settings, catalog), account_id, cells, query, now)
     return _rows(cells, cover, query)
+
+
+def _kind(
+    catalog: Catalog, names: Mapping[str, Mapping[int, str]], packed: int, query: UsageQuery
+) -> tuple[str, tuple[str | None, ...], bool] | None:
+    """The tag and the values of calls with these dimensions, and whether they are charged; None if nobody asked."""
+    one = records.unpack_dimensions(packed)
+    interface = catalog.interface(one.kind)
+    values: dict[str, str | None] = {"tag": interface.tag, "interface": interface.interface}
+    if query.named:
+        values["sub_account"] = name_of(names, "sub_account", one.sub_account)
+        values["result_code"] = name_of(names, "result_code", one.code)
+    if query.tag not in {None, interface.tag}:
+        return None
+    if not query.calls.take(interface, values.get("sub_account"), values.get("result_code")):
+        return None
+    return interface.tag, tuple(values.get(dimension) for dimension in query.by), one.chargeable
 
 
 def _rows(
     cells: Mapping[_Cell, int], cover: Mapping[tuple[date, str], Quantities], query: UsageQuery
 ) -> list[dict[str, Any]]:
-    """One row per value of the dimension. Day and tag are named wherever a row has just one of them."""
-    by = query.by
-    groups: dict[str, list[_Cell]] = {}
+    """One row per value of the dimensions. Day and tag are named wherever a row has just one of them."""
+    groups: dict[tuple[str, ...], list[_Cell]] = {}
     for cell in cells:
-        key = {"day": cell.day.isoformat(), "tag": cell.tag}.get(by, cell.value)
-        groups.setdefault(key or "", []).append(cell)
+        groups.setdefault(_key(cell, query), []).append(cell)
     rows = []
     for key in sorted(groups):
         own = groups[key]
-        tags, days = {cell.tag for cell in own}, {cell.day for cell in own}
+        tags = {cell.tag for cell in own}
         row: dict[str, Any] = {
-            "day": days.pop().isoformat() if by == "day" or query.first == query.last else None,
+            "day": own[0].day.isoformat() if "day" in query.by or query.first == query.last else None,
             "tag": tags.pop() if len(tags) == 1 else query.tag,
         }
-        if by not in {"day", "tag"}:
-            row[by] = key or None
+        row |= {name: value or None for name, value in zip(query.by, key, strict=True) if name not in _COVERED}
         row["calls"] = sum(cells[cell] for cell in own if cell.chargeable)
         row["not_chargeable"] = sum(cells[cell] for cell in own if not cell.chargeable)
-        if by in {"day", "tag"}:
+        if query.covered:
             covered = Quantities()
             for place in {(cell.day, cell.tag) for cell in own}:
                 covered = covered.plus(cover.get(place, Quantities()))
@@ -111,6 +154,13 @@ def _rows(
             }
         rows.append(row)
     return rows
+
+
+def _key(cell: _Cell, query: UsageQuery) -> tuple[str, ...]:
+    return tuple(
+        cell.day.isoformat() if name == "day" else value or ""
+        for name, value in zip(query.by, cell.values, strict=True)
+    )
 
 
 def _coverage(
@@ -157,56 +207,3 @@ def _billed(
                 if query.first <= day <= query.last and query.tag in {None, tag}:
                     cover[day, tag] = cover.get((day, tag), Quantities()).plus(quantities)
     return cover
-
-
-def _totals_by_day(
-    dynamodb: DynamoDBClient, settings: Settings, account_id: str, first: date, last: date
-) -> dict[date, Counter[int]]:
-    """Calls of each day that has any, by packed dimensions: as a run has counted them, else from the windows."""
-    used, late = _days_with_usage(dynamodb, settings, account_id, first, last)
-    counted = live.counted_days(dynamodb, settings.live_table, account_id, first, last)
-    totals: dict[date, Counter[int]] = {}
-    for day in sorted(used):
-        known = counted.get(day)
-        if known is None or day in late:
-            windows = live.windows_of_day(dynamodb, settings.live_table, account_id, day)
-            # Windows follow the stream and may be behind a count.
-            known = max(windows, known or Counter(), key=lambda one: one.total())
-        totals[day] = known
-    return totals
-
-
-def _days_with_usage(
-    dynamodb: DynamoDBClient, settings: Settings, account_id: str, first: date, last: date
-) -> tuple[set[date], set[date]]:
-    """The days of a range that have usage, and those with late usage that no run has taken."""
-    found: dict[str, set[date]] = {keys.DAY_PREFIX: set(), keys.LATE_PREFIX: set()}
-    for prefix, days in found.items():
-        for item in query_all(
-            dynamodb,
-            TableName=settings.usage_table,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues={
-                ":pk": {"S": keys.usage_account(account_id)},
-                ":first": {"S": f"{prefix}{first.isoformat()}"},
-                ":last": {"S": f"{prefix}{last.isoformat()}"},
-            },
-            ProjectionExpression="sk",
-            ConsistentRead=True,
-        ):
-            days.add(date.fromisoformat(item["sk"]["S"].removeprefix(prefix)))
-    return found[keys.DAY_PREFIX], found[keys.LATE_PREFIX]
-
-
-def _names(dynamodb: DynamoDBClient, settings: Settings, account_id: str) -> dict[str, dict[int, str]]:
-    names = read_names(dynamodb, settings.usage_table, account_id)
-    return {
-        "sub_account": {number: name for name, number in names.sub_accounts.items()},
-        "result_code": {number: name for name, number in names.codes.items()},
-    }
-
-
-def _name(names: Mapping[str, Mapping[int, str]], by: By, number: int | None) -> str | None:
-    if number is None or number == records.NO_NAME:
-        return None
-    return OTHER_NAME if number == records.OTHER else names[by][number]

@@ -13,6 +13,7 @@ from aws_lambda_powertools.logging import Logger
 
 from aws_platform import clients, clock, problems
 from aws_platform.access import Access, check_scope
+from aws_platform.archive import Archive
 from aws_platform.buckets import BucketStore
 from aws_platform.directory import Directory
 from aws_platform.edge import media_type, raw_body
@@ -46,6 +47,7 @@ class Meter:
     catalog: Catalog
     directory: Directory
     buckets: BucketStore
+    archive: Archive
 
     def take(self, values: list[object]) -> Report:
         """Record a batch. Raises TryAgainError."""
@@ -55,6 +57,7 @@ class Meter:
             catalog=self.catalog,
             directory=self.directory,
             buckets=self.buckets,
+            archive=self.archive,
             run=side_by_side,
         )
 
@@ -69,6 +72,7 @@ def meter() -> Meter:
         load(),
         Directory(reads, writes, settings.usage_table, settings.ledger_table, settings.due_shards),
         BucketStore(reads, writes, settings.usage_table, settings.due_shards),
+        Archive(clients.firehose(), settings.archive_stream),
     )
 
 

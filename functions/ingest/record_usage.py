@@ -1,15 +1,17 @@
-"""The use case of metering: a batch of reported calls becomes stored usage, each event exactly once."""
+"""The use case of metering: a batch of reported calls is stored, each event exactly once, and archived."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
+from aws_platform import archive as archiving
 from aws_platform import records
+from aws_platform.archive import Archive
 from aws_platform.buckets import Bucket, BucketStore, LateMark, Outcome
 from aws_platform.directory import Directory, Metered
 from aws_platform.keys import is_account_id
@@ -57,6 +59,18 @@ class _Call(NamedTuple):
     fraction: str
 
 
+class _Group(NamedTuple):
+    """The calls of a batch that go into one bucket."""
+
+    bucket: Bucket
+    late: LateMark | None
+    calls: list[_Call]
+    records: list[tuple[bytes, bytes]]
+    """Identity and data of each call, as they are stored."""
+    rows: list[str]
+    """Each call, as it is archived."""
+
+
 class _Refusal(Exception):  # noqa: N818 - a refusal of input, not a fault of the program
     """Why an event cannot be taken."""
 
@@ -73,12 +87,14 @@ def record_usage(
     catalog: Catalog,
     directory: Directory,
     buckets: BucketStore,
+    archive: Archive,
     run: Run = in_turn,
 ) -> Report:
     """Store what can be stored of a batch, and say what became of each event.
 
-    When this returns, accepted events are durable. Raises TryAgainError when some are not; the whole batch may then be
-    sent again.
+    When this returns, accepted events are durable, and Firehose has them for the archive. Raises TryAgainError when
+    some are not; the whole batch may then be sent again. Duplicates are archived again, for the request that stored
+    them may have ended before it archived them; conflicts are not, for they leave the first as it is.
     """
     shaped, problems = check_shape(values)
     report = Report(errors=problems)
@@ -94,17 +110,18 @@ def record_usage(
             calls.setdefault(event["subject"], []).append(call)
     report.rejected = len(report.errors)
 
-    groups: list[tuple[Bucket, LateMark | None, list[_Call], list[tuple[bytes, bytes]]]] = []
+    groups: list[_Group] = []
     for account_id, own in calls.items():
         groups += _packed(account_id, own, accounts[account_id], now, directory)
-    stores = [partial(buckets.store, bucket, packed, late) for bucket, late, _, packed in groups]
-    for (_, _, own, _), outcomes in zip(groups, run(stores), strict=True):
-        report.count(_tally(own, outcomes))
+    outcomes = run([partial(buckets.store, group.bucket, group.records, group.late) for group in groups])
+    for group, found in zip(groups, outcomes, strict=True):
+        report.count(_tally(group.calls, found))
         report.errors += [
             Rejected(call.position, call.event["id"], "conflict", "the event is known with other data")
-            for call, outcome in zip(own, outcomes, strict=True)
+            for call, outcome in zip(group.calls, found, strict=True)
             if outcome is Outcome.CONFLICT
         ]
+    archive.put(_to_archive(groups, outcomes, now))
     report.errors.sort(key=lambda problem: problem.index)
     return report
 
@@ -166,44 +183,61 @@ class _Judge:
         raise AssertionError(msg)
 
 
+def _to_archive(groups: Sequence[_Group], outcomes: Sequence[Sequence[Outcome]], now: datetime) -> Iterator[bytes]:
+    """What is to be in the archive of the calls that are stored: a pack or more for each account and day."""
+    rows: dict[tuple[str, date], list[str]] = {}
+    for group, found in zip(groups, outcomes, strict=True):
+        own = rows.setdefault((group.bucket.account_id, group.bucket.day), [])
+        if Outcome.CONFLICT in found:
+            own += [row for row, outcome in zip(group.rows, found, strict=True) if outcome is not Outcome.CONFLICT]
+        else:
+            own += group.rows
+    for (account_id, day), stored in rows.items():
+        if stored:
+            yield from archiving.packs(account_id, day, now, stored)
+
+
 def _packed(
     account_id: str, calls: Sequence[_Call], metered: Metered, now: datetime, directory: Directory
-) -> list[tuple[Bucket, LateMark | None, list[_Call], list[tuple[bytes, bytes]]]]:
+) -> list[_Group]:
     """An account's calls as records by bucket; numbers and day items are in place when this returns."""
     pairs = {(call.event["data"]["result_code"], call.event["data"].get("sub_account") or "") for call in calls}
     directory.ensure_names(account_id, metered, {sub for _, sub in pairs}, {code for code, _ in pairs})
     names = metered.names
-    groups: dict[tuple[int, str], tuple[list[_Call], list[tuple[bytes, bytes]]]] = {}
-    # Calls of one kind differ in their second only, so that there are ten forms of their data.
-    data_of: dict[tuple[int, str, str], list[bytes]] = {}
+    groups: dict[tuple[int, str], tuple[list[_Call], list[tuple[bytes, bytes]], list[str]]] = {}
+    # Calls of one kind differ in their second only: there are ten forms of their data, and one end of their rows.
+    kinds: dict[tuple[int, str, str], tuple[list[bytes], str]] = {}
     for call in calls:
         _, event, interface, epoch_seconds, fraction = call
         data, source = event["data"], event["source"]
         code, sub_account = data["result_code"], data.get("sub_account") or ""
         key = (interface.number, code, sub_account)
-        forms = data_of.get(key)
-        if forms is None:
+        kind = kinds.get(key)
+        if kind is None:
             dimensions = records.Dimensions(
                 interface.number,
                 code in interface.charged,
                 _number(names.code(code)),
                 _number(names.sub_account(sub_account)),
             ).pack()
-            forms = data_of[key] = [
-                records.pack_data(dimensions, second, sub_account, code) for second in range(records.SLOT_SECONDS)
-            ]
+            kind = kinds[key] = (
+                [records.pack_data(dimensions, second, sub_account, code) for second in range(records.SLOT_SECONDS)],
+                archiving.rest_of_row(interface, code, sub_account),
+            )
         ten_seconds, second = divmod(epoch_seconds + UTC_OFFSET_SECONDS, records.SLOT_SECONDS)
         group = groups.get((ten_seconds, source))
         if group is None:
-            group = groups[ten_seconds, source] = ([], [])
+            group = groups[ten_seconds, source] = ([], [], [])
         group[0].append(call)
-        group[1].append((records.identity(source, event["id"], epoch_seconds, fraction), forms[second]))
+        group[1].append((records.identity(source, event["id"], epoch_seconds, fraction), kind[0][second]))
+        group[2].append(archiving.row(epoch_seconds, fraction, source, event["id"], kind[1]))
     packed = []
-    for (ten_seconds, source), (own, stored) in groups.items():
+    for (ten_seconds, source), (own, stored, rows) in groups.items():
         day_number, slot = divmod(ten_seconds, _DAY_SECONDS // records.SLOT_SECONDS)
         day = _EPOCH + timedelta(days=day_number)
         directory.ensure_day(account_id, metered, day, now)
-        packed.append((Bucket(account_id, day, slot, source), _late(metered.cycle, day, now), own, stored))
+        bucket = Bucket(account_id, day, slot, source)
+        packed.append(_Group(bucket, _late(metered.cycle, day, now), own, stored, rows))
     return packed
 
 

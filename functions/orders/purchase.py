@@ -205,7 +205,7 @@ def deliver(
     )
     items += [
         order_put(table, account.account_id, order, after.version),
-        bills.bill_put(table, account.account_id, _bill(order, basket.rate)),
+        bills.bill_put(table, account.account_id, _bill(order, after.version, basket.rate)),
         journal_put(table, after, when, "order", order.order_id, [*spending.movements, *movements]),
         *spending.items,
     ]
@@ -257,7 +257,7 @@ def check_room(snapshot: Snapshot, tags: Sequence[str]) -> None:
             raise problems.conflict("too_many_packages", f"at most {MAX_WALLET_PACKAGES} packages of a tag at a time")
 
 
-def _bill(order: Order, rate: Decimal) -> Bill:
+def _bill(order: Order, version: int, rate: Decimal) -> Bill:
     """One row a piece."""
     charges = tuple(
         single_charge(
@@ -270,5 +270,5 @@ def _bill(order: Order, rate: Decimal) -> Bill:
         )
         for package in order.packages
     )
-    bill = bill_of_day(order.order_id, TransactionType.PREPAY_PURCHASE, order.created_at, charges)
+    bill = bill_of_day(order.order_id, version, TransactionType.PREPAY_PURCHASE, order.created_at, charges)
     return replace(bill, order_id=order.order_id, voucher_id=order.voucher_id)

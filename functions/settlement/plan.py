@@ -1,8 +1,9 @@
-"""The plan of a run: which accounts have something due, one message each (D3)."""
+"""The plan of a run: which accounts have something due, one message each (D3); and of the verification after it."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from functools import partial
@@ -16,7 +17,8 @@ from aws_platform import clients, clock, failures, keys
 from aws_platform.ledger import query_all
 from aws_platform.settings import Settings
 from aws_platform.tasks import side_by_side
-from rating.civil import first_day, month_of, next_month
+from aws_platform.verify_messages import archive_message, charges_message
+from rating.civil import day_of, first_day, month_of, next_month
 from rating.schedule import begun_run_day
 from settlement.messages import WARN
 
@@ -32,9 +34,12 @@ _DUE_INDEX = "DueIndex"
 def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """Plan a run, or with `{"task": "check"}` only say how many accounts are not settled yet.
 
-    Planning again is harmless: an account that is settled is not due any more.
+    With `{"task": "verify"}` plan the verification of what was settled. Planning again is harmless: an account that is
+    settled is not due any more, and verifying twice changes nothing.
     """
     settings, dynamodb = Settings.from_environment(), clients.dynamodb()
+    if event.get("task") == "verify":
+        return _verify(dynamodb, settings, day_of(clock.now(settings, dynamodb)))
     run_day = begun_run_day(clock.now(settings, dynamodb))
     checking = event.get("task") == "check"
 
@@ -50,7 +55,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
     accounts = sum(side_by_side([partial(work_off, shard) for shard in keys.all_shards(settings.due_shards)]))
     logger.info("run checked" if checking else "run planned", run_day=run_day.isoformat(), accounts=accounts)
     if checking:
-        _publish(accounts)
+        _publish("settlement", "UnsettledAccounts", accounts)
     return {"unsettled" if checking else "queued": accounts}
 
 
@@ -96,12 +101,15 @@ def _due(dynamodb: DynamoDBClient, table: str, shard: str, first: str, after: st
 
 def queue_accounts(sqs: SQSClient, queue_url: str, accounts: Iterable[str], task: str | None = None) -> int:
     """Send one message an account, with its task. Raises TryAgainError where the queue kept refusing some."""
-    queued, named = 0, {"task": task} if task else {}
-    for group in batched(accounts, _BATCH, strict=False):
-        entries = [
-            {"Id": str(number), "MessageBody": json.dumps({"account_id": account_id, **named})}
-            for number, account_id in enumerate(group)
-        ]
+    named = {"task": task} if task else {}
+    return queue_messages(sqs, queue_url, ({"account_id": account_id, **named} for account_id in accounts))
+
+
+def queue_messages(sqs: SQSClient, queue_url: str, messages: Iterable[Mapping[str, Any]]) -> int:
+    """Send messages, and say how many. Raises TryAgainError where the queue kept refusing some."""
+    queued = 0
+    for group in batched(messages, _BATCH, strict=False):
+        entries = [{"Id": str(number), "MessageBody": json.dumps(message)} for number, message in enumerate(group)]
         for _ in failures.attempts():
             answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)  # type: ignore[arg-type]
             refused = {failure["Id"] for failure in answer.get("Failed", [])}
@@ -109,13 +117,39 @@ def queue_accounts(sqs: SQSClient, queue_url: str, accounts: Iterable[str], task
             if not entries:
                 break
         else:
-            msg = "the settlement queue refuses messages"
+            msg = "the queue refuses messages"
             raise failures.TryAgainError(msg)
         queued += len(group)
     return queued
 
 
-def _publish(unsettled: int) -> None:
-    metrics = Metrics(namespace="Zhangben", service="settlement")
-    metrics.add_metric(name="UnsettledAccounts", unit=MetricUnit.Count, value=unsettled)
+def _verify(dynamodb: DynamoDBClient, settings: Settings, today: date) -> dict[str, Any]:
+    """Queue every settled day that waits to be verified, and each part of the archive that they are in, once.
+
+    What has waited for two days is told: the job does not get through, or fails again and again.
+    """
+    sqs, url = clients.sqs(), settings.verification_queue_url
+    after, late = (today + timedelta(days=1)).isoformat(), (today - timedelta(days=1)).isoformat()
+    counts: Counter[str] = Counter()
+    parts: dict[str, Mapping[str, Any]] = {}
+
+    def messages(shard: str) -> Iterator[Mapping[str, Any]]:
+        for due in _due(dynamodb, settings.usage_table, shard, "0", after):
+            counts.update(days=1, overdue=due < late)
+            part = archive_message(due)
+            parts.setdefault(json.dumps(part), part)
+            yield charges_message(due)
+
+    for shard in keys.all_verify_shards(settings.due_shards):
+        queue_messages(sqs, url, messages(shard))
+    queue_messages(sqs, url, parts.values())
+    days, overdue = counts["days"], counts["overdue"]
+    _publish("verification", "UnverifiedDays", overdue)
+    logger.info("verification planned", days=days, parts=len(parts), overdue=overdue)
+    return {"days": days, "parts": len(parts), "overdue": overdue}
+
+
+def _publish(service: str, name: str, value: int) -> None:
+    metrics = Metrics(namespace="Zhangben", service=service)
+    metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
     metrics.flush_metrics()

@@ -124,7 +124,7 @@ class Worker:
         return issued
 
     def _settle_usage(self, snapshot: Snapshot, usage: Usage, now: datetime) -> tuple[Snapshot, Bill | None]:
-        """Bill usage that no bill holds yet, if there is any, and take its days off the due-index.
+        """Bill usage that no bill holds yet, if there is any, and leave its days to be verified.
 
         What was counted stays counted where the account changes meanwhile, so that no stream of changes, not even of
         orders, can keep a run from ever being faster than they are.
@@ -139,7 +139,7 @@ class Worker:
                 if pending.charges:
                     snapshot, bill = self._issue(snapshot, pending, now)
                 else:
-                    self._forget_days(snapshot.account, usage.days)
+                    self._leave_days(snapshot.account, usage.days, now)
             except (OutdatedError, failures.TryAgainError):
                 account = snapshot.account
                 current = up_to_date(
@@ -184,6 +184,7 @@ class Worker:
         )
         bill = Bill(
             bill_id=bill_id,
+            version=after.version,
             transaction_type=TRANSACTION_TYPES[cycle_of(account)],
             charged_at=now,
             charge_month=month_of(day_of(now)),
@@ -204,32 +205,37 @@ class Worker:
         if movements:
             items.append(journal_put(table, after, now, "settlement", bill.bill_id, movements))
         room = MAX_TRANSACTION_ITEMS - len(items)
-        transact(self.dynamodb, [*items, *self._day_updates(account, usage.days[:room])])
-        # A month with many tags: what has no room leaves the index afterwards, for there is nothing left to bill.
-        self._forget_days(account, usage.days[room:])
+        transact(self.dynamodb, [*items, *self._day_updates(after, usage.days[:room], now)])
+        # A month with many tags: what has no room follows afterwards, for there is nothing left to bill.
+        self._leave_days(after, usage.days[room:], now)
         vouchers = (*(one for one in snapshot.vouchers if one is not voucher), *spending.left)
         return Snapshot(after, {**snapshot.wallets, **wallets}, snapshot.terms, vouchers), bill
 
-    def _day_updates(self, account: Account, days: Sequence[DueDay]) -> list[dict[str, Any]]:
-        """The transaction items that take the days off the due-index."""
+    def _day_updates(self, account: Account, days: Sequence[DueDay], now: datetime) -> list[dict[str, Any]]:
+        """The transaction items that take the days out of what waits for a run, and leave them to be verified.
+
+        Also those that were settled before: whatever a bill takes more of a day is verified again.
+        """
+        table, account_id = self.settings.usage_table, account.account_id
+        shard = keys.verify_shard(account_id, self.settings.due_shards)
         return [
             {
                 "Update": {
-                    "TableName": self.settings.usage_table,
-                    "Key": {
-                        "pk": {"S": keys.usage_account(account.account_id)},
-                        "sk": {"S": keys.day_item(due.day)},
+                    "TableName": table,
+                    "Key": {"pk": {"S": keys.usage_account(account_id)}, "sk": {"S": keys.day_item(due.day)}},
+                    "UpdateExpression": "SET due_pk = :pk, due_sk = :sk",
+                    "ExpressionAttributeValues": {
+                        ":pk": {"S": shard},
+                        ":sk": {"S": keys.verify_sort_key(day_of(now), account_id, due.day, account.version)},
                     },
-                    "UpdateExpression": "REMOVE due_pk, due_sk",
                 }
             }
             for due in days
-            if due.has_item
         ]
 
-    def _forget_days(self, account: Account, days: Sequence[DueDay]) -> None:
-        """Nothing to charge: the days only leave the due-index."""
-        items = self._day_updates(account, days)
+    def _leave_days(self, account: Account, days: Sequence[DueDay], now: datetime) -> None:
+        """Nothing to charge: the days are only left to be verified."""
+        items = self._day_updates(account, days, now)
         if items:
             transact(self.dynamodb, items)
 
@@ -275,7 +281,7 @@ class Worker:
         """Issue the precision row of a month of charges that is over (D15)."""
         table = self.settings.ledger_table
         after = replace(account, version=account.version + 1)
-        bill = bills.precision_bill(month.month, month.deducted, month.details, now)
+        bill = bills.precision_bill(month.month, after.version, month.deducted, month.details, now)
         close = {
             "Update": {
                 "TableName": table,

@@ -24,7 +24,7 @@ from aws_platform.standing import Reader
 from aws_platform.tasks import in_turn, side_by_side
 from rating.catalog import load
 from rating.civil import ONE_SECOND, business_instant, local, rfc3339
-from timers import arrears, refunds, reports, retries
+from timers import arrears, exports, refunds, reports, retries
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -141,6 +141,8 @@ def do(dynamodb: DynamoDBClient, settings: Settings, work: Work, now: datetime) 
         reports.tell(reader, account_id, work.due_at, now)
     elif sort_key.startswith(keys.DELIVERY_PREFIX):
         retries.queue(dynamodb, settings, account_id, sort_key, work.due_at, now)
+    elif sort_key.startswith(keys.EXPORT_PREFIX):
+        exports.look_after(dynamodb, settings, account_id, sort_key, work.due_at, now)
     else:
         msg = f"no timer is known for {sort_key}"
         raise ValueError(msg)

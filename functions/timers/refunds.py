@@ -50,7 +50,7 @@ def complete(dynamodb: DynamoDBClient, settings: Settings, account_id: str, sort
         )
         writes += [
             refund_put(table, account_id, replace(refund, completed_at=when), None),
-            bills.bill_put(table, account_id, _bill(refund, when)),
+            bills.bill_put(table, account_id, _bill(refund, after.version, when)),
         ]
         if movements:
             writes.append(journal_put(table, after, when, "refund", refund.refund_id, movements))
@@ -62,7 +62,7 @@ def complete(dynamodb: DynamoDBClient, settings: Settings, account_id: str, sort
     raise failures.TryAgainError
 
 
-def _bill(refund: Refund, when: datetime) -> Bill:
+def _bill(refund: Refund, version: int, when: datetime) -> Bill:
     """The row of a refund: what the row of the purchase said, taken back without what a voucher paid."""
     charge = single_charge(
         refund.tag,
@@ -72,7 +72,7 @@ def _bill(refund: Refund, when: datetime) -> Bill:
         {fund: -amount for fund, amount in refund.refunds.items()},
         resource_of(refund.package_id, refund.calls, refund.delivered_at),
     )
-    bill = bill_of_day(refund.refund_id, TransactionType.PREPAY_REFUND, when, (charge,))
+    bill = bill_of_day(refund.refund_id, version, TransactionType.PREPAY_REFUND, when, (charge,))
     return replace(bill, order_id=refund.order_id)
 
 

@@ -34,7 +34,8 @@ def empty(product: Product) -> None:
     for backend in dynamodb_backends["123456789012"].values():
         for table in backend.tables.values():
             table.items.clear()
-    for queue in ("SETTLEMENT_QUEUE_URL", "USAGE_DEAD_LETTER_QUEUE_URL", "WEBHOOK_QUEUE_URL"):
+    product.archive.empty()
+    for queue in ("SETTLEMENT_QUEUE_URL", "USAGE_DEAD_LETTER_QUEUE_URL", "VERIFICATION_QUEUE_URL", "WEBHOOK_QUEUE_URL"):
         # Under another name each time: a queue is neither emptied nor made again within a minute.
         os.environ[queue] = product.sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"]
     new_process()

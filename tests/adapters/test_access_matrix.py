@@ -11,6 +11,7 @@ from accounts import handler as accounts_handler
 from bills import handler as bills_handler
 from catalog_api import handler as catalog_handler
 from entitlements import handler as entitlements_handler
+from exports import handler as exports_handler
 from notices import handler as notices_handler
 from orders import handler as orders_handler
 from tests.adapters.steps import A, empty, tables
@@ -38,6 +39,11 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("GET", "/bills/resources", "read", None),
     ("GET", "/bills/details", "read", None),
     ("GET", "/bills/preview", "read", None),
+    ("GET", "/bills/overview", "read", None),
+    ("GET", "/bills/verification", "read", None),
+    ("GET", "/bills/details/{transaction_id}/explanation", "read", None),
+    ("POST", "/bills/exports", "read", {"month": "2025-01", "kind": "details", "format": "csv"}),
+    ("GET", "/bills/exports/{export_id}", "read", None),
     ("POST", "/orders", "write", {"items": [{"sku": "identity_check:1000", "quantity": 1}]}),
     ("GET", "/orders", "read", None),
     ("GET", "/orders/{order_id}", "read", None),
@@ -62,6 +68,10 @@ ROUTES: list[tuple[str, str, str, Any]] = [
 UNPAGED = {
     "",
     "/bills/preview",
+    "/bills/exports/{export_id}",
+    "/bills/overview",
+    "/bills/verification",
+    "/bills/details/{transaction_id}/explanation",
     "/orders/{order_id}",
     "/packages/{package_id}/refund-quote",
     "/refunds/{refund_id}",
@@ -97,6 +107,10 @@ def two_accounts(cloud: Product) -> Product:
         first, second = (package["package_id"] for package in order["packages"])
         refund = cloud.request("POST", f"{account}/packages/{first}/refund", {}, headers=key).body
         PLACES.update(order_id=order["order_id"], package_id=second, refund_id=refund["refund_id"])
+        wanted = {"month": "2025-01", "kind": "details", "format": "csv"}
+        export = cloud.request("POST", f"{account}/bills/exports", wanted, headers=key).body
+        PLACES["export_id"] = export["export_id"]
+        PLACES["transaction_id"] = f"{order['order_id']}-1"
     # Ids of webhooks are random: these are those of the account that the tests read.
     for place in ("webhook_id", "doomed_webhook_id"):
         hook = cloud.request("POST", f"{A}/webhooks", {"url": f"https://hooks.example.com/{place}"}).body
@@ -114,7 +128,8 @@ def call(
 ) -> Reply:
     """A request that would be taken if its token allowed it."""
     method, path, _, body = route
-    query = {"month": "2025-03"} if path in {"/bills/resources", "/bills/details"} else {}
+    query = {"month": "2025-03"} if path in {"/bills/resources", "/bills/details", "/bills/overview"} else {}
+    query |= {"day": "2025-03-01"} if path == "/bills/verification" else {}
     headers = {"Idempotency-Key": f"{scopes}{claim}{account_id}"}
     given = {"body": body, "query": query, "headers": headers, **changes}
     doomed = {"webhook_id": PLACES["doomed_webhook_id"]} if method == "DELETE" else {}
@@ -267,6 +282,7 @@ def test_every_route_is_in_this_table() -> None:
         bills_handler,
         catalog_handler,
         entitlements_handler,
+        exports_handler,
         notices_handler,
         orders_handler,
     )

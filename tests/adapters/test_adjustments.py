@@ -10,6 +10,7 @@ import pytest
 from aws_platform.bills import bills_by_charge
 from rating.bill import Bill, TransactionType
 from rating.funds import Fund
+from tests.adapters.prepaid import SKU, give_back, order, packages
 from tests.adapters.steps import A, at, balance, kept, lose_answer, meanwhile, rows, tables
 from tests.support.product import Product, Reply, events
 
@@ -37,7 +38,7 @@ def entries(product: Product) -> list[tuple[str, str, str, str]]:
 def test_a_compensation_goes_to_cash(metered: Product) -> None:
     """A positive amount is paid into cash; its bill and its payment say so with the sign of a bill."""
     metered.now = at("2025-03-01T10:00:00.900+08:00")
-    reply = adjust(metered, "12.5", corrects="20250227-7-1")
+    reply = adjust(metered, "12.5", corrects="top-up-4")
     bill_id = reply.body["bill_id"]
     assert reply.status == 201
     assert bill_id.startswith("adjustment-20250301100000-")
@@ -52,7 +53,7 @@ def test_a_compensation_goes_to_cash(metered: Product) -> None:
     assert balance(metered) == reply.body["balance"]
     (bill,) = bills(metered)
     assert (bill.bill_id, bill.transaction_type) == (bill_id, TransactionType.ADJUSTMENT)
-    assert (bill.charged_at, bill.reason, bill.corrects) == (at("2025-03-01T10:00:00+08:00"), REASON, "20250227-7-1")
+    assert (bill.charged_at, bill.reason, bill.corrects) == (at("2025-03-01T10:00:00+08:00"), REASON, "top-up-4")
 
 
 def test_a_charge_takes_the_usual_order(metered: Product) -> None:
@@ -195,3 +196,62 @@ def test_what_an_adjustment_may_say(metered: Product, fields: dict[str, Any], wr
     reply = adjust(metered, **{"amount": "1.00", **fields})
     assert (reply.status, [error["field"] for error in reply.body["errors"]]) == (422, [wrong])
     assert tables(metered) == before
+
+
+def pointers(product: Product) -> list[str]:
+    """The sort keys of what leads from a transaction to its corrections."""
+    found = product.dynamodb.scan(TableName="ledger")["Items"]
+    return sorted(item["sk"]["S"] for item in found if item["sk"]["S"].startswith("C#"))
+
+
+def test_any_transaction_can_be_corrected(metered: Product) -> None:
+    """A payment, each kind of line, and an adjustment; what was issued stays as it is, and leads to its correction."""
+    metered.report(events("acct-1", 3, "2025-03-01T10:00:00+08:00", interface="face_risk"))
+    order(metered, [{"sku": SKU, "quantity": 2}])
+    give_back(metered, packages(metered)[0]["package_id"])
+    paid = metered.top_up("acct-1", "5.00", "gift").body["transaction_id"]
+    metered.move("2025-04-01T09:00:00+08:00")
+    lines = [one["transaction_id"] for one in rows(metered, f"{A}/bills/details", month="2025-03", basis="charge")]
+    kinds = {one.split("-")[0] for one in lines}
+    assert kinds == {"20250301", "order", "refund", "precision"}
+    issued = bills(metered)
+    made = []
+    for number, corrected in enumerate([*lines, paid]):
+        reply = adjust(metered, "-0.01", f"k-{number}", corrects=corrected)
+        assert reply.status == 201, (corrected, reply.text)
+        made.append((corrected, reply.body["transaction_id"]))
+    again = adjust(metered, "0.01", "again", corrects=made[0][1])
+    assert again.status == 201
+    made.append((made[0][1], again.body["transaction_id"]))
+    assert pointers(metered) == sorted(f"C#{corrected}#{adjustment}" for corrected, adjustment in made)
+    assert bills(metered) == issued
+    assert {bill.corrects for bill in bills(metered, "2025-04")} == {corrected for corrected, _ in made}
+
+
+def test_what_is_not_there_is_not_corrected(metered: Product) -> None:
+    """No line and no payment of this account: 404, whatever the id looks like, and nothing is booked."""
+    metered.open_account("acct-2", cash="1.00")
+    metered.report(events("acct-2", 1, "2025-03-01T10:00:00+08:00"))
+    metered.top_up("acct-2", "1.00", "gift")
+    metered.move("2025-03-02T09:00:00+08:00")
+    path = "/v1/accounts/acct-2/bills/details"
+    (other,) = (one["transaction_id"] for one in rows(metered, path, month="2025-03"))
+    before = tables(metered)
+    strange = ("x", "top-up-0", "top-up-3", "top-up-04", "top-up-5", "top-up-999999999999", "top-up--4", "top-up-4 ")
+    for corrected in (*strange, "C#x", "20250230-1-1", "x" * 200, other, other.rpartition("-")[0], "account"):
+        reply = adjust(metered, "1.00", corrects=corrected)
+        assert (reply.status, reply.code) == (404, "transaction_not_found"), corrected
+    assert tables(metered) == before
+    assert adjust(metered, "1.00", corrects="top-up-4").status == 201, "the key is free after refusals"
+
+
+def test_a_correction_is_booked_once(metered: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost answer, a repeat and others in between: one adjustment, one pointer, each in its own transaction."""
+    meanwhile(monkeypatch, lambda: adjust(metered, "-3.00", "other", corrects="top-up-4"))
+    first = adjust(metered, "-2.00", corrects="top-up-4")
+    lose_answer(monkeypatch)
+    second = adjust(metered, "-1.00", "k-2", corrects="top-up-4")
+    assert adjust(metered, "-1.00", "k-2", corrects="top-up-4").text == second.text
+    assert first.body["balance"]["cash"] == "995.00"
+    assert second.body["balance"]["cash"] == "994.00"
+    assert (len(pointers(metered)), len(bills(metered)), len(entries(metered))) == (3, 3, 3)

@@ -60,10 +60,11 @@ def days(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def test_by_usage_a_month_is_that_of_the_usage_day(history: Product) -> None:
-    """Without `basis`, and with `usage`, rows are in the month of their usage day, oldest usage first."""
+    """Without `basis`, and with `usage`, rows are in the month of their usage day, in the order of their issue."""
     for read in (details, resources):
         march, april = days(read(history, "2025-03")), days(read(history, "2025-04"))
-        assert march == sorted(march)
+        assert [charged for _, charged in march] == sorted(charged for _, charged in march)
+        assert [usage for usage, _ in march] != sorted(usage for usage, _ in march), "late usage comes at the end"
         assert {usage for usage, _ in march} == set(DAYS[:3])
         assert {usage for usage, _ in april} == {DAYS[3]}
         assert read(history, "2025-03", basis="usage") == read(history, "2025-03")

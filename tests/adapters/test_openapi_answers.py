@@ -14,6 +14,7 @@ from accounts import handler as accounts_handler
 from bills import handler as bills_handler
 from catalog_api import handler as catalog_handler
 from entitlements import handler as entitlements_handler
+from exports import handler as exports_handler
 from notices import handler as notices_handler
 from orders import handler as orders_handler
 from tests.adapters.steps import NOW, A, at, post_usage
@@ -25,6 +26,7 @@ HANDLERS = (
     bills_handler,
     catalog_handler,
     entitlements_handler,
+    exports_handler,
     notices_handler,
     orders_handler,
 )
@@ -79,6 +81,8 @@ def visit(product: Product, document: dict[str, Any] | None = None) -> list[Repl
         "/bills/preview": {},
         "/bills/resources": {"month": "2025-03"},
         "/bills/details": {"month": "2025-03", "basis": "charge"},
+        "/bills/overview": {"month": "2025-03"},
+        "/bills/verification": {"day": "2025-03-01"},
         "/vouchers": {},
         "/orders": {},
         "/packages": {},
@@ -103,9 +107,36 @@ def visit(product: Product, document: dict[str, Any] | None = None) -> list[Repl
         url = f"{A}/webhooks/{one['webhook_id']}"
         checked("GET", url, product.get(url), document)
         checked("GET", f"{url}/deliveries", product.get(f"{url}/deliveries"), document)
-    for by in ("day", "tag", "sub_account", "interface", "result_code"):
+    for by in ("day", "tag", "sub_account", "interface", "result_code", "day,tag", "interface,day,result_code"):
         checked("GET", f"{A}/usage", product.get(f"{A}/usage", by=by), document)
     return found
+
+
+def explained(product: Product, document: dict[str, Any] | None = None, *, corrected: bool = False) -> set[str]:
+    """Every line explained once, the first one `corrected` if wanted; the kinds of the lines."""
+    if corrected:
+        line = product.get(f"{A}/bills/details", month="2025-03").body["items"][0]["transaction_id"]
+        body, path = {"amount": "-1.00", "reason": "x", "corrects": line}, f"{A}/adjustments"
+        made = checked("POST", path, product.request("POST", path, body, headers={"Idempotency-Key": "k"}))
+        assert made.status == 201
+    kinds = set()
+    for month, locale in (("2025-03", "zh-CN"), ("2025-04", "en")):
+        for line in product.get(f"{A}/bills/details", month=month, basis="charge").body["items"]:
+            url = f"{A}/bills/details/{line['transaction_id']}/explanation"
+            checked("GET", url, product.get(url, locale=locale), document)
+            kinds.add(line["transaction_type"])
+    return kinds
+
+
+def exported(product: Product) -> list[str]:
+    """One export from the request to its file; its statuses on the way."""
+    wanted = {"month": "2025-03", "kind": "pack", "format": "xlsx", "columns": ["tag", "total_cost"]}
+    url, key = f"{A}/bills/exports", {"Idempotency-Key": "k"}
+    asked = checked("POST", url, product.request("POST", url, wanted, headers=key))
+    url = f"{url}/{asked.body['export_id']}"
+    waiting = checked("GET", url, product.get(url))
+    product.make_exports()
+    return [reply.body["status"] for reply in (asked, waiting, checked("GET", url, product.get(url)))]
 
 
 @pytest.mark.parametrize("opened_at", ["2025-01-01T00:00:00+08:00", "2022-06-01T00:00:00+08:00"])
@@ -160,6 +191,8 @@ def test_answers_are_as_declared(product: Product, opened_at: str) -> None:
     product.notify()
     replies = visit(product)
     assert replies[0].body["arrears"] is not None
+    assert {"prepay_purchase", "prepay_refund", "adjustment"} < explained(product, corrected=True)
+    assert exported(product) == ["processing", "processing", "completed"]
     for hook in product.get(f"{A}/webhooks").body["items"]:
         url = f"{A}/webhooks/{hook['webhook_id']}"
         assert checked("DELETE", url, product.request("DELETE", url)).status < 300
@@ -171,6 +204,7 @@ def test_answers_are_as_the_served_document_says(metered: Product) -> None:
     metered.report([event("acct-1", "e-1", NOW), event("acct-1", "e-1", NOW, code="-1"), event("nobody", "e-1", NOW)])
     metered.move("2025-03-02T09:00:00+08:00")
     visit(metered, document)
+    assert explained(metered, document) == {"postpay_daily"}
     for price_list in ("daily", "monthly"):
         for document_ in (document, declared()):
             checked("GET", "/v1/catalog", metered.get("/v1/catalog", price_list=price_list), document_)
@@ -210,6 +244,24 @@ PROBLEMS: list[tuple[int, str, str, dict[str, Any]]] = [
     (400, "POST", f"{A}/orders", {"body": MANY}),
     (404, "GET", f"{A}/orders/x", {}),
     (404, "GET", f"{A}/refunds/x", {}),
+    (404, "GET", f"{A}/bills/exports/x", {}),
+    (
+        409,
+        "POST",
+        f"{A}/bills/exports",
+        {"body": {"month": "2025-03", "kind": "pack", "format": "xlsx"}, "headers": {"Idempotency-Key": "k"}},
+    ),
+    (400, "POST", f"{A}/bills/exports", {"body": {"month": "2025-01", "kind": "pack", "format": "xlsx"}}),
+    (422, "POST", f"{A}/bills/exports", {"body": {"month": "2025-01", "kind": "pack", "format": "pdf"}}),
+    (404, "GET", f"{A}/bills/details/x/explanation", {}),
+    (422, "GET", f"{A}/bills/overview", {}),
+    (422, "GET", f"{A}/bills/verification", {"query": {"day": "yesterday"}}),
+    (
+        404,
+        "POST",
+        f"{A}/adjustments",
+        {"body": {"amount": "1", "reason": "x", "corrects": "x"}, "headers": {"Idempotency-Key": "k"}},
+    ),
     (404, "GET", f"{A}/webhooks/x", {}),
     (404, "DELETE", f"{A}/webhooks/x", {}),
     (404, "GET", f"{A}/webhooks/x/deliveries", {}),

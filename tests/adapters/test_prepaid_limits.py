@@ -51,7 +51,7 @@ def test_the_largest_month_fits_into_an_item() -> None:
         segments.append(CountedSegment(begins, begins + timedelta(hours=1), calls, tuple(given), number % 2 == 0))
     first, last = date(2025, 3, 1), date(2025, 3, 31)
     kind = TransactionType.POSTPAY_MONTHLY
-    bill = Bill("20250301-9", kind, at("2025-04-01T08:00:00+08:00"), "2025-04", first, last, (), tuple(segments))
+    bill = Bill("20250301-9", 9, kind, at("2025-04-01T08:00:00+08:00"), "2025-04", first, last, (), tuple(segments))
     item = bill_to_item("acct-1", bill)
     assert len(item["bill"]["B"]) < LARGEST_ITEM * 0.9
     assert bill_from_item(item) == bill

@@ -40,6 +40,7 @@ MAY_CHANGE = (
     keys.DELIVERY_PREFIX,
     keys.LOOK_PREFIX,
     keys.QUOTA_PREFIX,
+    keys.EXPORT_PREFIX,
     keys.SUBSCRIPTIONS,
     WEBHOOKS_LOCK,
 )

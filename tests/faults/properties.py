@@ -14,6 +14,7 @@ from aws_platform import keys, live, records
 from aws_platform.bills import bill_from_item
 from rating.bill import Bill, TransactionType
 from rating.catalog import load
+from rating.reconciliation import month_balances
 from tests.faults import prepaid
 from tests.faults.harness import Call, Fault
 from tests.faults.support import FUNDS, SHANGHAI, Cloud, Fact, Json, Told, fact, is_daily, journal_pages
@@ -238,6 +239,7 @@ def check_money(cloud: Cloud, facts: Iterable[Fact], flips: Flips | None = None)
         _check_prices(account, issued, charged)
         _check_journal(cloud, account_id, account, bills)
         _check_months(cloud, account_id, bills)
+        _check_balances(cloud, account_id, bills)
         ends = [bill.last_day for bill in issued]
         assert account["settled_through"] == (max(ends).isoformat() if ends else None)
     return walks
@@ -361,6 +363,19 @@ def _check_months(cloud: Cloud, account_id: str, bills: Sequence[Bill]) -> None:
     assert stored == sums, f"{account_id}: months {stored}, bills {sums}"
     closed = {month for month, item in items.items() if "closed" in item}
     assert rows == dict.fromkeys(closed, 1), f"{account_id}: rows {rows}, closed {closed}"
+
+
+def _check_balances(cloud: Cloud, account_id: str, bills: Sequence[Bill]) -> None:
+    """Details + precision row = resources = journal for every month (D15); the journal is added up here."""
+    taken: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for page in journal_pages(cloud.world, keys.ledger(account_id)):
+        if page["kind"] != "top_up":
+            taken[page["occurred_at"][:7]] -= sum((Decimal(amount) for _, amount, _ in page["entries"]), Decimal(0))
+    months = month_balances(bills, taken)
+    for one in months:
+        assert one.agrees, f"{account_id}: {one}"
+        # Only the month that is still open may want for its row.
+        assert one.closed or one.difference == 0 or one is months[-1], f"{account_id}: {one} has no row"
 
 
 def check_nothing_due(cloud: Cloud, run_day: str) -> None:

@@ -39,6 +39,7 @@ SETTLEMENT, USAGE, DEAD_LETTERS = "settlement", "usage-queue", "usage-dead-lette
 CHANNELS = {"EmailQueue": "EmailFunction", "SmsQueue": "SmsFunction", "WebhookQueue": "WebhooksFunction"}
 """The queues of the template that the bus fills, and who takes from them."""
 BUS = "Billing"
+ARCHIVE = "archive"
 FUNDS = ("gift", "income_transfer", "cash")
 """In the order of payment (D16), as an account's item has them."""
 FIVE, FOUR = "identity_check:5", "phone_two_factor:4"
@@ -319,6 +320,8 @@ class Cloud:
     statuses: list[int] = field(default_factory=list)
     untold: bool = False
     """Whether events came through the queue, where nobody is answered."""
+    archived: list[Json] = field(default_factory=list)
+    """The packs that Firehose has taken."""
     logged: str = ""
     """The last error that a function logged."""
     make_meter: Callable[[], Meter] = _make_meter
@@ -350,6 +353,7 @@ class Cloud:
         self.answered.clear()
         self.refused.clear()
         self.statuses.clear()
+        self.archived.clear()
         self.untold = False
         self.watch.broken.clear()
 
@@ -529,12 +533,28 @@ class Cloud:
                 item["due_sk"]["S"].split("#")[1]
                 for table in ("usage", "ledger")
                 for item in self.world.items(table)
-                if "due_sk" in item and item["due_sk"]["S"][:10] <= when[:10]
+                if item.get("due_pk", {"S": ""})["S"].startswith(keys.DUE_PREFIX)
+                and item["due_sk"]["S"][:10] <= when[:10]
             }
             for account_id in sorted(due):
                 self.settle(account_id)
 
         return recover
+
+    def take_packs(self, body: Json) -> Json:
+        """Take records, as Firehose does; what they hold is counted by then."""
+        assert body["DeliveryStreamName"] == ARCHIVE
+        packs = [json.loads(base64.b64decode(one["Data"])) for one in body["Records"]]
+        for pack in packs:
+            partition = keys.usage_day(pack["account_id"], day(pack["day"]))
+            stored = self.world.dynamodb.table("usage").partitions.get(partition.encode(), {}).values()
+            known = {identity for item in stored for identity, _, _ in _decoded(item["r"]["B"])}
+            for instant, source, event_id, *_ in pack["calls"]:
+                identity = records.identity(source, event_id, int(datetime.fromisoformat(instant).timestamp()), "")
+                self.watch.expect(identity in known, f"{event_id} is archived before it is counted")
+        self.archived += packs
+        told = [{"RecordId": str(number)} for number in range(len(body["Records"]))]
+        return {"FailedPutCount": 0, "RequestResponses": told}
 
     def log(self, *_: object, **__: object) -> None:
         """Remember the error that a function logs."""
@@ -626,6 +646,7 @@ def start(now: str) -> Iterator[Cloud]:
         "USAGE_TABLE": "usage",
         "LIVE_TABLE": "live",
         "LEDGER_TABLE": "ledger",
+        "ARCHIVE_STREAM": ARCHIVE,
         "BUS_NAME": BUS,
         "SENDER_EMAIL": "billing@zhangben.example",
         "SANDBOX": "false",
@@ -650,6 +671,7 @@ def start(now: str) -> Iterator[Cloud]:
         world.bus.routes = _routes
         cloud = Cloud(world, Product(at(now), world.client("dynamodb"), world.client("sqs")), Watch(world))
         made.append(cloud)
+        world.answer("firehose", "PutRecordBatch", cloud.take_packs)
 
         def now_of_the_world(settings: object, dynamodb: object) -> datetime:
             return world.clock.now
@@ -694,7 +716,7 @@ def start(now: str) -> Iterator[Cloud]:
 def _fresh_clients() -> None:
     for cached in (clients.dynamodb, clients.dynamodb_once, clients.sqs):
         cached.cache_clear()
-    for cached_client in (clients.events, clients.sesv2, clients.sns):
+    for cached_client in (clients.events, clients.firehose, clients.sesv2, clients.sns):
         cached_client.cache_clear()
 
 

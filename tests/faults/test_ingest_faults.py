@@ -300,7 +300,7 @@ def test_a_store_that_does_not_look_after_a_time_out_is_caught(cloud: Cloud, mon
     write = BucketStore._write
     monkeypatch.setattr(BucketStore, "_write", hasty)
     batch = calls(1, 2)
-    with pytest.raises(FaultFound, match="answered, but not stored"):
+    with pytest.raises(FaultFound, match=r"answered, but not stored|archived before it is counted"):
         exhaust(
             cloud.world, lambda: cloud.report(batch), is_true(cloud, batch), kinds=[Fault.UNREACHABLE], recover=nothing
         )

@@ -470,7 +470,7 @@ def test_a_day_that_leaves_the_index_unbilled_is_caught(cloud: Cloud, monkeypatc
     """A settlement that takes a day off the due-index in a call of its own, before the bill, forgets it in a crash."""
 
     def hasty(worker: settle.Worker, seen: Any, usage: Any, now: Any) -> Any:
-        worker._forget_days(seen.account, usage.days)
+        worker._leave_days(seen.account, usage.days, now)
         return settle_usage(worker, seen, usage, now)
 
     settle_usage = settle.Worker._settle_usage

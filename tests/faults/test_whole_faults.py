@@ -41,6 +41,7 @@ from tests.faults.properties import (
     check_told,
 )
 from tests.faults.support import FIVE, FOUR, SETTLEMENT, USAGE, Cloud, Fact, Json, Torn, TryAgain, at
+from tests.faults.verifying import check_verified
 from tests.support.product import Reply, event
 
 ACCOUNTS = ("daily", "monthly", "small")
@@ -253,6 +254,7 @@ class History:
         check_complete(self.cloud, self.sent, self.valid)
         walks = check_settled(self.cloud, self.sent, "2025-04-01", self.flips)
         check_live(self.cloud)
+        check_verified(self.cloud)
         looks = list(map(at, (*ROUNDS, *LATER)))
         for account_id in ACCOUNTS:
             check_account(self.diary, account_id, looks[-1])

@@ -19,6 +19,7 @@ FUNCTIONS = {
     "rollup": "RollupFunction",
     "planner": "PlannerFunction",
     "settlement": "SettlementFunction",
+    "verification": "VerificationFunction",
     "accounts": "AccountsFunction",
     "orders": "OrdersFunction",
     "entitlements": "EntitlementsFunction",
@@ -30,6 +31,8 @@ FUNCTIONS = {
     "bounces": "BouncesFunction",
     "notices": "NoticesFunction",
     "bills": "BillsFunction",
+    "exports": "ExportsFunction",
+    "exportworker": "ExportWorkerFunction",
     "catalog": "CatalogFunction",
 }
 NAMES = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
@@ -150,9 +153,18 @@ EXPECTED: dict[str, Callable[[Reply], None]] = {
     "planner_schedule_check": returned({"unsettled": 1}),
     "timers_schedule_sweep": returned({"done": 1, "failed": 0, "left": 0}),
     "settlement_sqs_accounts": returned({"batchItemFailures": []}),
+    "planner_schedule_verify": returned({"days": 1, "parts": 1, "overdue": 0}),
+    "verification_sqs_day": returned({"batchItemFailures": []}),
+    "bills_http_verification": answered(200, day="2025-03-01", settled=True),
+    "verification_sqs_archive": returned({"batchItemFailures": []}),
     "bills_http_resources": billed,
     "bills_http_details": billed,
     "bills_http_journal": paid,
+    "exports_http_create": answered(202, status="processing", url=None, month="2025-02", kind="pack"),
+    "exports_http_open_month": answered(409, code="month_open"),
+    "exports_http_unknown": answered(404, code="export_not_found"),
+    "exportworker_sqs_export": returned({"batchItemFailures": []}),
+    "exports_http_get": answered(200, status="completed", rows=0, columns=None, locale="zh-CN"),
     "accounts_http_merchant": answered(403, code="enterprise_verification_required"),
     "accounts_http_adjustment": answered(201, amount="-0.50"),
     "accounts_http_voucher": answered(201, remaining="50.00", threshold="100.00", status="active"),
@@ -180,7 +192,7 @@ def cloud() -> Iterator[LocalCloud]:
 def resources(cloud: LocalCloud) -> dict[str, str]:
     """Physical names for the functions under test; what the planner queues, the cloud's own workers do not see."""
     queue = cloud.client("sqs").create_queue(QueueName="planned")["QueueUrl"]
-    return {**cloud.resources, "SettlementQueue": queue}
+    return {**cloud.resources, "SettlementQueue": queue, "VerificationQueue": queue}
 
 
 def runtime_of(function: str, cloud: LocalCloud, resources: Mapping[str, str]) -> Runtime:
@@ -221,14 +233,22 @@ def test_payload(cloud: LocalCloud, resources: dict[str, str], name: str) -> Non
                 assert isinstance(json.loads(line), dict), line
 
 
-def test_check_feeds_the_alarm(cloud: LocalCloud, resources: dict[str, str]) -> None:
-    """The completeness check of 12:00 emits the very metric that the alarm on unsettled accounts watches."""
-    with runtime_of("PlannerFunction", cloud, resources) as runtime:
-        runtime.invoke(payload("planner_schedule_check"))
+@pytest.mark.parametrize(
+    "name, alarm_name",
+    [
+        ("planner_schedule_check", "UnsettledAlarm"),
+        ("planner_schedule_verify", "UnverifiedAlarm"),
+        ("verification_sqs_day", "VerificationDifferencesAlarm"),
+    ],
+)
+def test_metric_feeds_the_alarm(cloud: LocalCloud, resources: dict[str, str], name: str, alarm_name: str) -> None:
+    """A function emits the very metric that the alarm watches, also where there is nothing to tell."""
+    with runtime_of(FUNCTIONS[name.split("_", 1)[0]], cloud, resources) as runtime:
+        runtime.invoke(payload(name))
         lines = [json.loads(line) for line in runtime.log().splitlines() if line.startswith("{")]
     (metric,) = [line for line in lines if "_aws" in line]
     (emitted,) = metric["_aws"]["CloudWatchMetrics"]
-    alarm = cloud.stack.template.resources["UnsettledAlarm"]["Properties"]
+    alarm = cloud.stack.template.resources[alarm_name]["Properties"]
     assert emitted["Namespace"] == alarm["Namespace"]
     assert [one["Name"] for one in emitted["Metrics"]] == [alarm["MetricName"]]
     watched = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}

@@ -61,6 +61,7 @@ _CHARGES = st.sampled_from(["identity_check", "photo_v2"]).flatmap(
 _BILLS = st.builds(
     Bill,
     bill_id=st.text(alphabet="0123456789-", min_size=1, max_size=12),
+    version=st.integers(1, 10**6),
     transaction_type=st.sampled_from(list(TransactionType)),
     charged_at=instants(),
     charge_month=days().map(month_of),

@@ -27,6 +27,7 @@ from local.authorizer import Identity
 from local.payload import HttpRequest, build_event
 from local.routing import Router
 from local.template import Template
+from tests.support.archive import BUCKET, DATABASE, STREAM, ArchiveStream
 from tests.support.providers import Inbox, Json, Posted, Providers, envelope
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,8 @@ JSON = "application/json"
 TABLES = {"UsageTable": "usage", "LiveTable": "live", "LedgerTable": "ledger"}
 CHANNELS: dict[str, set[str]] = {"EmailFunction": set(), "SmsFunction": {"daily_report"}, "WebhooksFunction": set()}
 """Who gets notices from the bus, and the kinds that he does not get, as the rules of the template have it."""
+EXPORTS = "exports-bucket"
+"""Made when it is first asked for, for that takes its time."""
 SWEEPS_AT_ONE_MOMENT = 20
 """More than a sweep that does its work ever needs."""
 
@@ -92,6 +95,7 @@ class Product:
     dynamodb: Any = field(default_factory=lambda: boto3.client("dynamodb"))
     sqs: Any = field(default_factory=lambda: boto3.client("sqs"))
     providers: Providers = field(default_factory=Providers)
+    archive: ArchiveStream = field(default_factory=ArchiveStream)
 
     def request(
         self,
@@ -211,12 +215,37 @@ class Product:
         for bodies in self._taken(os.environ["SETTLEMENT_QUEUE_URL"]):
             assert self.invoke("SettlementFunction", queue_records(bodies)) == {"batchItemFailures": []}
 
+    def verify(self) -> Json:
+        """Plan the verification, and work through what the plan queued; says what was planned."""
+        planned: Json = self.invoke("PlannerFunction", {"task": "verify"})
+        for bodies in self._taken(os.environ["VERIFICATION_QUEUE_URL"]):
+            for body in bodies:
+                assert self.invoke("VerificationFunction", queue_records([body])) == {"batchItemFailures": []}
+        return planned
+
     def _taken(self, url: str) -> Iterator[list[str]]:
         """Take everything from a queue, ten messages at a time."""
         while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             yield [one["Body"] for one in messages]
             for one in messages:
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+
+    # --- exports -------------------------------------------------------------------------------------------
+
+    @property
+    def s3(self) -> Any:
+        """The store of files, with the bucket of exports."""
+        store = clients.s3()
+        if EXPORTS not in {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}:
+            here: Any = store.meta.region_name
+            store.create_bucket(Bucket=EXPORTS, CreateBucketConfiguration={"LocationConstraint": here})
+        return store
+
+    def make_exports(self) -> None:
+        """Make the files that were asked for since the last time."""
+        assert self.s3
+        for bodies in self._taken(os.environ["EXPORT_QUEUE_URL"]):
+            self.hand_over("ExportWorkerFunction", bodies)
 
     # --- notices -------------------------------------------------------------------------------------------
 
@@ -333,7 +362,11 @@ def product(now: str) -> Iterator[Product]:
         "USAGE_TABLE": "usage",
         "LIVE_TABLE": "live",
         "LEDGER_TABLE": "ledger",
+        "ARCHIVE_STREAM": STREAM,
+        "ARCHIVE_BUCKET": BUCKET,
+        "ARCHIVE_DATABASE": DATABASE,
         "BUS_NAME": "Billing",
+        "EXPORTS_BUCKET": EXPORTS,
         "SENDER_EMAIL": "billing@zhangben.example",
         "SMS_COUNTRY_CODES": "+86",
         "DAILY_EMAIL_LIMIT": "1000",
@@ -348,11 +381,15 @@ def product(now: str) -> Iterator[Product]:
         os.environ["SETTLEMENT_QUEUE_URL"] = sqs.create_queue(QueueName="settlement")["QueueUrl"]
         os.environ["USAGE_DEAD_LETTER_QUEUE_URL"] = sqs.create_queue(QueueName="usage-dead-letters")["QueueUrl"]
         os.environ.pop("RELEASE_DAYS", None)
+        os.environ["VERIFICATION_QUEUE_URL"] = sqs.create_queue(QueueName="verification")["QueueUrl"]
         os.environ["WEBHOOK_QUEUE_URL"] = sqs.create_queue(QueueName="webhooks")["QueueUrl"]
+        os.environ["EXPORT_QUEUE_URL"] = sqs.create_queue(QueueName="exports")["QueueUrl"]
         create_tables(boto3.client("dynamodb"))
         made = Product(datetime.fromisoformat(now))
+        made.archive.empty()
         with (
             mock.patch.object(clock, "now", side_effect=lambda *_: made.now),
+            mock.patch.object(clients, "firehose", made.archive.firehose),
             mock.patch.object(clients, "events", made.providers.events),
             mock.patch.object(clients, "sesv2", made.providers.sesv2),
             mock.patch.object(clients, "sns", made.providers.sns),
@@ -366,5 +403,5 @@ def _forget() -> None:
     """Clients and caches live as long as a process; a test is a process of its own."""
     for cached in (clients.dynamodb, clients.dynamodb_once, clients.sqs, ingest_handler.meter):
         cached.cache_clear()
-    for cached_client in (clients.events, clients.sesv2, clients.sns):
+    for cached_client in (clients.events, clients.firehose, clients.s3, clients.sesv2, clients.sns):
         cached_client.cache_clear()

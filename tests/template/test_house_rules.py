@@ -26,6 +26,17 @@ SECOND_FUNCTION = """
       Role: !GetAtt WorkerRole.Arn
       LoggingConfig: {LogGroup: !Ref WorkLogs}
 """
+KEPT_TABLE = """Type: AWS::DynamoDB::Table
+    DeletionPolicy: Retain
+    UpdateReplacePolicy: Retain
+"""
+KEPT_BUCKET = """Type: AWS::S3::Bucket
+    DeletionPolicy: Retain
+    UpdateReplacePolicy: Retain
+"""
+BUCKET_ENCRYPTION = """
+      BucketEncryption:
+        ServerSideEncryptionConfiguration: [{ServerSideEncryptionByDefault: {SSEAlgorithm: AES256}}]"""
 LONE_QUEUE = """
   Lone:
     Type: AWS::SQS::Queue
@@ -66,8 +77,8 @@ BROKEN = [
     ("no recovery", "E9005", "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false"),
     ("unprotected", "E9005", "\n      DeletionProtectionEnabled: !If [IsSandbox, false, true]", ""),
     ("protected in the sandbox only", "E9005", "[IsSandbox, false, true]", "[IsSandbox, true, false]"),
-    ("deleted with the stack", "E9005", "\n    DeletionPolicy: Retain", ""),
-    ("deleted when replaced", "E9005", "UpdateReplacePolicy: Retain", "UpdateReplacePolicy: Delete"),
+    ("deleted with the stack", "E9005", KEPT_TABLE, KEPT_TABLE.replace("DeletionPolicy: Retain", "", 1)),
+    ("deleted when replaced", "E9005", KEPT_TABLE, KEPT_TABLE.replace("UpdateReplacePolicy: Retain", "")),
     ("table in the clear", "E9005", "\n      SSESpecification: {SSEEnabled: true}", ""),
     ("queue without redrive", "E9006", "\n  Topic:", f"{LONE_QUEUE}\n  Topic:"),
     ("queue in the clear", "E9006", "SqsManagedSseEnabled: true", "SqsManagedSseEnabled: false"),
@@ -85,6 +96,16 @@ BROKEN = [
     ("route for any token", "E9009", ', Auth: {AuthorizationScopes: ["read"]}', ""),
     ("sandbox unless told otherwise", "E9010", 'Default: "false"', 'Default: "true"'),
     ("no sandbox parameter default", "E9010", 'Default: "false", ', ""),
+    ("bucket that may be opened", "E9011", "\n        BlockPublicPolicy: true", ""),
+    ("bucket in the clear", "E9011", BUCKET_ENCRYPTION, ""),
+    ("bucket without a lifecycle", "E9011", "\n      LifecycleConfiguration: {Rules: [{", "\n      Tags: [] # [{"),
+    ("bucket deleted with the stack", "E9011", KEPT_BUCKET, KEPT_BUCKET.replace("DeletionPolicy: Retain", "", 1)),
+    ("bucket deleted when replaced", "E9011", KEPT_BUCKET, KEPT_BUCKET.replace("UpdateReplacePolicy: Retain", "")),
+    ("bucket without TLS", "E9011", 'SecureTransport": "false"', 'SecureTransport": "true"'),
+    ("TLS for some actions", "E9011", "Action: s3:*", "Action: s3:GetObject"),
+    ("TLS for the bucket alone", "E9011", "[!GetAtt Bucket.Arn, !Sub", "[!Sub"),
+    ("TLS for some callers", "E9011", 'Principal: "*"', "Principal: {Service: athena.amazonaws.com}"),
+    ("TLS that is allowed", "E9011", "Effect: Deny\n", "Effect: Allow\n"),
 ]
 
 

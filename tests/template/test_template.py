@@ -12,8 +12,9 @@ import pytest
 from cfnlint.decode import decode_str
 from cfnlint.template import Template
 
-from aws_platform import keys
+from aws_platform import exports, keys
 from aws_platform.settings import Settings
+from exports import worker
 from notify import delivering
 from tests.template.linting import ROOT, findings
 from tools.house_rules import _shared
@@ -59,6 +60,11 @@ ROUTES: dict[str, set[str] | None] = {
     f"GET {ACCOUNT}/bills/resources": READ,
     f"GET {ACCOUNT}/bills/details": READ,
     f"GET {ACCOUNT}/bills/preview": READ,
+    f"GET {ACCOUNT}/bills/overview": READ,
+    f"GET {ACCOUNT}/bills/verification": READ,
+    f"GET {ACCOUNT}/bills/details/{{transaction_id}}/explanation": READ,
+    f"POST {ACCOUNT}/bills/exports": READ,
+    f"GET {ACCOUNT}/bills/exports/{{export_id}}": READ,
     f"GET {ACCOUNT}/notices": READ,
     f"GET {ACCOUNT}/notice-subscriptions": READ,
     f"PUT {ACCOUNT}/notice-subscriptions": WRITE,
@@ -130,7 +136,7 @@ def test_queues_wait_for_their_consumers() -> None:
             timeout = functions[str(_shared.target(mapping["FunctionName"]))]["Timeout"]
             assert queue["VisibilityTimeout"] >= 6 * timeout
             checked += 1
-    assert checked == 6
+    assert checked == 8
 
 
 @pytest.mark.parametrize(
@@ -272,12 +278,13 @@ def test_layer_has_every_service_that_policies_allow() -> None:
 
 
 def test_schedules_are_those_of_the_decisions() -> None:
-    """D3: settlement starts at 08:00 and is checked at 12:00; timers are swept; a sandbox stack runs none by itself."""
+    """Runs start at 08:00, are checked at 12:00 (D3) and verified; timers are swept; a sandbox runs none by itself."""
     schedules = resources("AWS::Scheduler::Schedule").values()
     assert {schedule["ScheduleExpression"] for schedule in schedules} == {
         "cron(0 8 * * ? *)",
         "cron(0 10 * * ? *)",
         "cron(0 12 * * ? *)",
+        "cron(30 12 * * ? *)",
         "rate(1 minute)",
     }
     for schedule in schedules:
@@ -300,3 +307,23 @@ def test_function_is_told_only_of_tables_that_it_may_use(function: str) -> None:
     tables = set(resources("AWS::DynamoDB::Table"))
     used = {name for name in tables if re.search(rf'"{name}", "Arn"', rights) or f"${{{name}.Arn}}/index" in rights}
     assert used <= told
+
+
+def test_exports_are_given_up_as_the_code_says() -> None:
+    """The worker knows which try of a message is the last, and cannot still be at work when it is asked again."""
+    queue, function = resources("AWS::SQS::Queue")["ExportQueue"], resources("AWS::Lambda::Function")
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == worker.MAX_RECEIVES
+    assert function["ExportWorkerFunction"]["Timeout"] < exports.ASK_AGAIN_AFTER.total_seconds()
+
+
+def test_exports_are_private_and_go_after_a_week() -> None:
+    """The bucket of exports takes no plain HTTP, is open to nobody, and forgets files when the code says so."""
+    bucket = resources("AWS::S3::Bucket")["ExportsBucket"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (rule["Prefix"], rule["Status"]) == (f"{exports.FOLDER}/", "Enabled")
+    assert rule["ExpirationInDays"] == exports.KEPT_FOR.days
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    (statement,) = resources("AWS::S3::BucketPolicy")["ExportsBucketPolicy"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

@@ -67,6 +67,11 @@ def bills_by_charge(dynamodb: DynamoDBClient, table: str, account_id: str, month
     return _bills(dynamodb, table, account_id, "sk", f"B#{month}#", None)
 
 
+def all_bills(dynamodb: DynamoDBClient, table: str, account_id: str) -> Iterator[Bill]:
+    """All bills of an account, by month of the charge, oldest first."""
+    return _bills(dynamodb, table, account_id, "sk", "B#", None)
+
+
 def bills_by_usage(dynamodb: DynamoDBClient, table: str, account_id: str, month: str) -> Iterator[Bill]:
     """The bills of a month by date of the usage, oldest usage first."""
     return _bills(dynamodb, table, account_id, "usage_sk", f"{month}#", USAGE_INDEX)
@@ -113,7 +118,7 @@ def as_of(account: Account, found: Iterable[Bill], prefix: str) -> list[Bill]:
     account, and where the account's last one is not visible yet: read again.
     """
     known = list(found)
-    if any(bill.counted and int(bill.bill_id.rpartition("-")[2]) > account.version for bill in known):
+    if any(bill.counted and bill.version > account.version for bill in known):
         raise OutdatedError
     own = account.last_bill is not None and account.last_bill.startswith(prefix)
     if own and account.last_bill not in {bill.bill_id for bill in known}:
@@ -143,6 +148,7 @@ def bill_to_text(bill: Bill) -> str:
     """The bill as compact JSON."""
     document = {
         "id": bill.bill_id,
+        "version": bill.version,
         "type": bill.transaction_type.value,
         "charged_at": rfc3339(bill.charged_at),
         "month": bill.charge_month,
@@ -164,6 +170,7 @@ def bill_from_text(text: str) -> Bill:
     first, last = document["days"]
     return Bill(
         bill_id=document["id"],
+        version=document["version"],
         transaction_type=TransactionType(document["type"]),
         charged_at=datetime.fromisoformat(document["charged_at"]),
         charge_month=document["month"],
@@ -179,10 +186,11 @@ def bill_from_text(text: str) -> Bill:
     )
 
 
-def precision_bill(month: str, deducted: Decimal, details: Decimal, now: datetime) -> Bill:
+def precision_bill(month: str, version: int, deducted: Decimal, details: Decimal, now: datetime) -> Bill:
     """The row that closes a month: what was deducted less the sum of its details. It moves no money (D15)."""
     return Bill(
         bill_id=f"precision-{month.replace('-', '')}",
+        version=version,
         transaction_type=TransactionType.PRECISION_DIFFERENCE,
         charged_at=now,
         charge_month=month,

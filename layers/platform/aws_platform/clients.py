@@ -11,6 +11,8 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_firehose import FirehoseClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sesv2 import SESV2Client
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
@@ -50,6 +52,23 @@ def sqs() -> SQSClient:
 def events() -> EventBridgeClient:
     """For the bus; who listens there bears repeats."""
     return boto3.client("events", config=_config(4))
+
+
+@cache
+def firehose() -> FirehoseClient:
+    """For the archive; repeats in it do no harm."""
+    return boto3.client("firehose", config=_config(4))
+
+
+@cache
+def s3() -> S3Client:
+    """For reading the archive, and for exports, whose names are their own.
+
+    Links that it signs lead to the region itself, for the global address redirects them, and with the signature that
+    buckets of today ask for; by itself the library would take neither.
+    """
+    signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    return boto3.client("s3", config=_config(4).merge(signing))
 
 
 @cache

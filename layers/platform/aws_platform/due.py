@@ -27,8 +27,6 @@ class DueDay:
     """A usage day that a run has to look at."""
 
     day: date
-    has_item: bool = False
-    """Its day item is in the due-index and must leave it with the settlement."""
     raised: str | None = None
     """The token on its late mark as it was before anything was counted."""
 
@@ -103,16 +101,16 @@ def due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: da
         sort_key = item["sk"]["S"]
         day = date.fromisoformat(sort_key[len(keys.DAY_PREFIX) :])
         due = days.setdefault(day, DueDay(day))
-        if sort_key.startswith(keys.DAY_PREFIX):
-            due.has_item = True
-        else:
+        if sort_key.startswith(keys.LATE_PREFIX):
             due.raised = item["raised"]["S"]
     return [days[day] for day in sorted(days)]
 
 
 def _is_due(item: Mapping[str, Any], run_day: date) -> bool:
-    """Whether the item is in the due-index, for this run or one before it."""
-    return "due_sk" in item and date.fromisoformat(item["due_sk"]["S"][:10]) <= run_day
+    """Whether the item waits for this run or one before it; settled days wait in the index for another job."""
+    if "due_pk" not in item or not item["due_pk"]["S"].startswith(keys.DUE_PREFIX):
+        return False
+    return date.fromisoformat(item["due_sk"]["S"][:10]) <= run_day
 
 
 def _due_month(item: Mapping[str, Any]) -> DueMonth:

@@ -22,14 +22,18 @@ def is_account_id(text: str) -> bool:
     return _ACCOUNT_ID.fullmatch(text) is not None
 
 
+DUE_PREFIX = "due#"
+"""What the partitions begin with of what waits for a run."""
+
+
 def shard_of(account_id: str, shards: int = SHARDS) -> str:
     """The partition of a due-index that an account's entries are in."""
-    return f"due#{zlib.crc32(account_id.encode()) % shards}"
+    return f"{DUE_PREFIX}{zlib.crc32(account_id.encode()) % shards}"
 
 
 def all_shards(shards: int = SHARDS) -> list[str]:
     """Every partition of a due-index."""
-    return [f"due#{number}" for number in range(shards)]
+    return [f"{DUE_PREFIX}{number}" for number in range(shards)]
 
 
 def due_sort_key(due_on: date, account_id: str, item: str) -> str:
@@ -54,6 +58,45 @@ def read_timer(due_sk: str) -> tuple[str, str, str]:
 def all_timer_shards(shards: int = SHARDS) -> list[str]:
     """Every partition of the due-index that timers are in."""
     return [f"timer#{number}" for number in range(shards)]
+
+
+ACCOUNT_HASHES = 12
+"""Parts that the accounts fall into in the archive. Firehose writes to at most 500 places at a time, each a day and a
+part, and usage may be of 36 days and of tomorrow (D4)."""
+
+
+def account_hash(account_id: str) -> str:
+    """The part of the archive, and of the index of days to verify, that an account is in."""
+    return f"{zlib.crc32(account_id.encode()) % ACCOUNT_HASHES:02d}"
+
+
+def verify_shard(account_id: str, shards: int = SHARDS) -> str:
+    """The partition of the usage table's due-index with an account's settled days that are still to be verified."""
+    return f"verify#{zlib.crc32(account_id.encode()) % shards}"
+
+
+def all_verify_shards(shards: int = SHARDS) -> list[str]:
+    """Every partition of the due-index that days to verify are in."""
+    return [f"verify#{number}" for number in range(shards)]
+
+
+def verify_prefix(settled_on: date, part: str, day: date) -> str:
+    """What the entries begin with of one part's usage of a day that was settled on the same day."""
+    return f"{settled_on.isoformat()}#{part}#{day.isoformat()}#"
+
+
+def verify_sort_key(settled_on: date, account_id: str, day: date, version: int) -> str:
+    """Sorts the days to verify by when they were settled, then by part of the archive and usage day.
+
+    `version` is the account's: a day that is billed again makes another entry.
+    """
+    return f"{verify_prefix(settled_on, account_hash(account_id), day)}{account_id}#{version}"
+
+
+def read_verify(due_sk: str) -> tuple[str, str, str, str]:
+    """(day of the settlement, part, usage day, account id) of a day to verify."""
+    settled_on, part, day, account_id, _ = due_sk.split("#")
+    return settled_on, part, day, account_id
 
 
 # Usage table: buckets under the day they belong to; day items, late marks and the dictionary under the account.
@@ -116,6 +159,8 @@ VOUCHER_PREFIX = "1#voucher#"
 LAST_PART = "1#~"
 """After the account and all its parts."""
 MONTH_PREFIX = "2#month#"
+BILL_PREFIX = "B#"
+JOURNAL_PREFIX = "J#"
 ORDER_PREFIX = "O#"
 GRANT_PREFIX = "G#"
 REFUND_PREFIX = "R#"
@@ -135,6 +180,9 @@ ADDRESS_PREFIX = "S#address#"
 WEBHOOK_PREFIX = "S#webhook#"
 WEBHOOK_LOCK = "W#lock"
 """Replaced by whoever adds a webhook, so that nobody counts them while another adds one."""
+EXPORT_PREFIX = "X#"
+CORRECTION_PREFIX = "C#"
+"""Which adjustments name a transaction: a pointer for each, under the id of what it corrects."""
 QUOTA_PREFIX = "Q#"
 """Which deliveries count towards a channel's limit of a day. These small items stay: the table has no TTL."""
 
@@ -142,6 +190,11 @@ QUOTA_PREFIX = "Q#"
 def ledger(account_id: str) -> str:
     """Partition of an account's money, bills and idempotency records."""
     return f"A#{account_id}"
+
+
+def account_of_ledger(partition: str) -> str:
+    """The account whose partition of the ledger it is."""
+    return partition.removeprefix("A#")
 
 
 def wallet(tag: str) -> str:
@@ -156,7 +209,7 @@ def month_item(month: str) -> str:
 
 def bill(charge_month: str, charged_at: str, bill_id: str) -> str:
     """Sort key of a bill: by month and time of the charge."""
-    return f"B#{charge_month}#{charged_at}#{bill_id}"
+    return f"{BILL_PREFIX}{charge_month}#{charged_at}#{bill_id}"
 
 
 def bill_by_usage(usage_month: str, usage_day: str, bill_id: str) -> str:
@@ -164,9 +217,14 @@ def bill_by_usage(usage_month: str, usage_day: str, bill_id: str) -> str:
     return f"{usage_month}#{usage_day}#{bill_id}"
 
 
+def correction(corrected: str, adjustment: str) -> str:
+    """Sort key of the pointer to an adjustment; both are ids of transactions, which hold no `#`."""
+    return f"{CORRECTION_PREFIX}{corrected}#{adjustment}"
+
+
 def journal(occurred_at: str, sequence: int) -> str:
     """Sort key of a journal page: by time, then by the account's version."""
-    return f"J#{occurred_at}#{sequence:010d}"
+    return f"{JOURNAL_PREFIX}{occurred_at}#{sequence:010d}"
 
 
 def notice_page(page_id: str) -> str:

@@ -83,17 +83,17 @@ def journal_put(
 
 
 def journal_entries(
-    dynamodb: DynamoDBClient, table: str, account_id: str, first: date, last: date
+    dynamodb: DynamoDBClient, table: str, account_id: str, first: date | None = None, last: date | None = None
 ) -> Iterator[JournalEntry]:
-    """Every movement from the first to the last day, both included, oldest first."""
+    """Every movement from the first to the last day, both included, oldest first; an open end leaves nothing out."""
     for item in query_all(
         dynamodb,
         TableName=table,
         KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
         ExpressionAttributeValues={
             ":pk": {"S": keys.ledger(account_id)},
-            ":first": {"S": f"J#{rfc3339(start_of(first))}"},
-            ":last": {"S": f"J#{rfc3339(start_of(last + ONE_DAY))}"},
+            ":first": {"S": f"J#{rfc3339(start_of(first))}" if first else "J#"},
+            ":last": {"S": f"J#{rfc3339(start_of(last + ONE_DAY))}" if last else "J#~"},
         },
         ConsistentRead=True,
     ):

@@ -27,6 +27,7 @@ NO_NAME = 0
 """The number of an absent sub-account."""
 
 _DATA = struct.Struct("<IH")
+_RECORD = struct.Struct(f"<{IDENTITY_BYTES}sI2x")
 _RECORD_DATA = struct.Struct(f"<{IDENTITY_BYTES}xIH")
 _COUNT = struct.Struct("<IH")
 _CHARGEABLE = 1 << 9
@@ -83,6 +84,11 @@ def split_records(records: bytes) -> Iterator[tuple[bytes, bytes]]:
     for start in range(0, len(records), RECORD_BYTES):
         middle = start + IDENTITY_BYTES
         yield records[start:middle], records[middle : middle + DATA_BYTES]
+
+
+def identified(records: bytes) -> Iterator[tuple[bytes, int]]:
+    """(identity, packed dimensions) of each record."""
+    return _RECORD.iter_unpack(records)
 
 
 def count_records(records: bytes) -> Counter[int]:

@@ -10,6 +10,8 @@ from datetime import timedelta
 from aws_platform.keys import SHARDS
 from rating.arrears import RELEASE_DAYS
 
+ARCHIVE_DAYS = 400
+"""Days that calls stay in the archive, unless the stack says otherwise."""
 DAILY_EMAIL_LIMIT = 1000
 DAILY_SMS_LIMIT = 100
 """Messages that an account is sent in a day, unless the stack says otherwise."""
@@ -25,6 +27,15 @@ class Settings:
     settlement_queue_url: str = ""
     usage_dead_letter_queue_url: str = ""
     webhook_queue_url: str = ""
+    verification_queue_url: str = ""
+    export_queue_url: str = ""
+    exports_bucket: str = ""
+    """Where finished exports lie."""
+    archive_stream: str = ""
+    """The Firehose stream that carries raw events to the archive."""
+    archive_bucket: str = ""
+    archive_database: str = ""
+    """The archive's database in Athena."""
     bus_name: str = ""
     sender_email: str = ""
     """The From of e-mails; empty where the stack sends none."""
@@ -38,6 +49,8 @@ class Settings:
     """Most SMS that an account is sent in a business day."""
     release_days: int = RELEASE_DAYS
     """Days from the stop to the release (D23)."""
+    archive_days: int = ARCHIVE_DAYS
+    """Days that calls stay in the archive."""
     due_shards: int = SHARDS
     sandbox: bool = False
     """Whether the stack's parameter `Sandbox` is true: the clock is then an item that the sandbox moves."""
@@ -56,6 +69,12 @@ class Settings:
             settlement_queue_url=environment.get("SETTLEMENT_QUEUE_URL", ""),
             usage_dead_letter_queue_url=environment.get("USAGE_DEAD_LETTER_QUEUE_URL", ""),
             webhook_queue_url=environment.get("WEBHOOK_QUEUE_URL", ""),
+            verification_queue_url=environment.get("VERIFICATION_QUEUE_URL", ""),
+            export_queue_url=environment.get("EXPORT_QUEUE_URL", ""),
+            exports_bucket=environment.get("EXPORTS_BUCKET", ""),
+            archive_stream=environment.get("ARCHIVE_STREAM", ""),
+            archive_bucket=environment.get("ARCHIVE_BUCKET", ""),
+            archive_database=environment.get("ARCHIVE_DATABASE", ""),
             bus_name=environment.get("BUS_NAME", ""),
             sender_email=environment.get("SENDER_EMAIL", ""),
             configuration_set=environment.get("CONFIGURATION_SET", ""),
@@ -63,6 +82,7 @@ class Settings:
             daily_email_limit=int(environment.get("DAILY_EMAIL_LIMIT", DAILY_EMAIL_LIMIT)),
             daily_sms_limit=int(environment.get("DAILY_SMS_LIMIT", DAILY_SMS_LIMIT)),
             release_days=int(environment.get("RELEASE_DAYS", RELEASE_DAYS)),
+            archive_days=int(environment.get("ARCHIVE_DAYS", ARCHIVE_DAYS)),
             due_shards=int(environment.get("DUE_SHARDS", SHARDS)),
             sandbox=sandbox == "true",
         )

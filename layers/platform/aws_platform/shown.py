@@ -8,10 +8,12 @@ from decimal import Decimal
 from rating import money
 from rating.funds import BALANCE, Fund
 
+_NOTHING = money.yuan(money.ZERO)
+
 
 def show_payment(payment: Mapping[Fund, Decimal]) -> dict[str, str]:
     """Which money paid, in the order of payment; every fund is named."""
-    return {fund.value: money.yuan(payment.get(fund, money.ZERO)) for fund in Fund}
+    return {fund.value: money.yuan(payment[fund]) if fund in payment else _NOTHING for fund in Fund}
 
 
 def show_refunds(refunds: Mapping[Fund, Decimal]) -> dict[str, str]:

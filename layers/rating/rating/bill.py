@@ -127,6 +127,8 @@ class Bill:
     """The bill of one run for usage from `first_day` to `last_day`."""
 
     bill_id: str
+    version: int
+    """The account's version that the transaction led to: bills were issued in the order of these, each has its own."""
     transaction_type: TransactionType
     charged_at: datetime
     charge_month: str
@@ -188,11 +190,15 @@ def single_charge(
 
 
 def bill_of_day(
-    bill_id: str, transaction_type: TransactionType, charged_at: datetime, charges: tuple[BilledCharge, ...]
+    bill_id: str,
+    version: int,
+    transaction_type: TransactionType,
+    charged_at: datetime,
+    charges: tuple[BilledCharge, ...],
 ) -> Bill:
     """A bill of what is charged the moment it happens, and not by a run."""
     day = day_of(charged_at)
-    return Bill(bill_id, transaction_type, charged_at, month_of(day), day, day, charges)
+    return Bill(bill_id, version, transaction_type, charged_at, month_of(day), day, day, charges)
 
 
 def _paid_lines(charge: ResourceCharge, share: Mapping[Fund, Decimal]) -> tuple[BilledLine, ...]:

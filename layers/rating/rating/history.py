@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+HISTORY_KEPT = timedelta(days=120)
+"""How far back switches are kept one by one. No usage older than this is judged any more: a month, and the 35 days that
+usage may be late (D4), are long over. What was judged then can no more be judged again in this."""
 
 
 @dataclass(frozen=True, slots=True)

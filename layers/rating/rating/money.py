@@ -40,7 +40,7 @@ def parse_decimal(text: str) -> Decimal:
 
 def cost(unit_price: Decimal, quantity: int) -> Decimal:
     """Unit price x quantity, exact to 8 decimals (D15). Raises ValueError when it does not fit exactly."""
-    exact = _EXACT.multiply(unit_price, Decimal(quantity))
+    exact = _EXACT.multiply(unit_price, quantity)
     fitted = exact.quantize(DETAIL, rounding=ROUND_DOWN, context=_EXACT)
     if fitted != exact:
         msg = f"{unit_price} x {quantity} has more than 8 decimals"

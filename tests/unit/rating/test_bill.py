@@ -25,6 +25,7 @@ def _paid(funds: Funds, *charges: ResourceCharge) -> tuple[BilledCharge, ...]:
 def _bill(*charges: BilledCharge) -> Bill:
     return Bill(
         bill_id="20250301-7",
+        version=7,
         transaction_type=TransactionType.POSTPAY_MONTHLY,
         charged_at=at("2025-04-01T08:00:00"),
         charge_month="2025-04",

@@ -137,6 +137,15 @@ class Catalog:
         """The daily list's price of a tag on a day, in yuan a call (D20). Raises UnknownTag."""
         return begun(self._daily[self.tag(tag).code], day)[-1].unit_price
 
+    def dated_price(self, tag: str, day: date) -> UnitPrice:
+        """The daily list's price in force on a day, with the day from which it holds (D20). Raises UnknownTag."""
+        return begun(self._daily[self.tag(tag).code], day)[-1]
+
+    def dated_tiers(self, tag: str, day: date) -> MonthlyPrice | None:
+        """The same of `tiers`; None where the daily list's price holds. Raises UnknownTag."""
+        listed = begun(self._monthly.get(self.tag(tag).code, ()), day)
+        return listed[-1] if listed else None
+
     def monthly_tiers(self, tag: str, day: date) -> tuple[Tier, ...]:
         """`tiers` by the name that pricing asks for. Raises UnknownTag."""
         return self.tiers(tag, day)

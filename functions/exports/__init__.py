@@ -1,0 +1,1 @@
+"""Exports: a month's bills as files, made in the background."""

@@ -1,0 +1,123 @@
+"""Reading the archive of raw usage events back: what `archive` has written, as it lies in S3."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, cast
+
+from aws_platform import records
+from aws_platform.archive import COLUMNS, MAX_PACK_BYTES, TABLE
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
+
+_HEAD = re.compile(
+    rb'\{"day":"([0-9-]{10})","account_hash":"([0-9]{2})","account_id":"([A-Za-z0-9_-]{1,64})","received_at":"[^"]*",'
+)
+"""What a pack begins with: enough to pass over a pack without reading it."""
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?\+08:00", re.ASCII)
+_GZIP = b"\x1f\x8b"
+_LONGEST_LINE = MAX_PACK_BYTES + 2
+
+
+class BrokenArchiveError(Exception):
+    """Something in the archive is no pack, or lies in a wrong place. The message names the object, not the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedCall:
+    """A call that the archive holds. It may hold it more than once."""
+
+    account_id: str
+    identity: bytes
+    """As in the usage table: what `records.identity` gives."""
+    tag: str
+    charged: bool
+
+
+def folder(day: date, account_hash: str) -> str:
+    """The prefix of the objects with a day's calls of a part of the accounts."""
+    return f"{TABLE}/day={day.isoformat()}/account_hash={account_hash}/"
+
+
+def archive_size(s3: S3Client, bucket: str, day: date, account_hash: str) -> int:
+    """Bytes of a day and a part as they lie in S3, compressed."""
+    return sum(one["Size"] for one in _objects(s3, bucket, day, account_hash))
+
+
+def archived_calls(
+    s3: S3Client, bucket: str, day: date, account_hash: str, wanted: Container[str] | None = None
+) -> Iterator[ArchivedCall]:
+    """The calls of a day and a part, or those of the wanted accounts, in no order, with repeats.
+
+    One object after the other and one pack of it at a time, so that memory does not grow with the archive. Raises
+    BrokenArchiveError for what is no pack: nothing is passed over unseen.
+    """
+    for one in _objects(s3, bucket, day, account_hash):
+        try:
+            for line in _lines(s3.get_object(Bucket=bucket, Key=one["Key"])["Body"]):
+                yield from _calls(line, day, account_hash, wanted)
+        except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, LookupError, TypeError) as error:
+            msg = f"{one['Key']} holds something that is no pack"
+            raise BrokenArchiveError(msg) from error
+
+
+def _lines(body: StreamingBody) -> Iterator[bytes]:
+    """The lines of an object, each cut off where no pack ends."""
+    with BufferedReader(cast("RawIOBase", body)) as raw:
+        # What Firehose delivers is compressed; the local cloud's is not.
+        compressed = raw.peek(len(_GZIP)).startswith(_GZIP)
+        stream = gzip.GzipFile(fileobj=raw) if compressed else raw
+        while line := stream.readline(_LONGEST_LINE):
+            yield line
+
+
+def _objects(s3: S3Client, bucket: str, day: date, account_hash: str) -> Iterator[ObjectTypeDef]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder(day, account_hash))
+    for page in pages:
+        yield from page.get("Contents", [])
+
+
+def _calls(line: bytes, day: date, account_hash: str, wanted: Container[str] | None) -> Iterator[ArchivedCall]:
+    """The calls of a pack. Raises ValueError, LookupError or TypeError for anything else."""
+    head = _HEAD.match(line)
+    if head is None or (head[1].decode(), head[2].decode()) != (day.isoformat(), account_hash):
+        msg = "not the head of a pack of this place"
+        raise ValueError(msg)
+    account_id = head[3].decode()
+    if wanted is not None and account_id not in wanted:
+        return
+    for call in json.loads(line)[TABLE]:
+        if len(call) != len(COLUMNS):
+            msg = f"a call has {len(call)} columns"
+            raise ValueError(msg)
+        time, source, event_id, tag, charged, *_ = call
+        seconds, fraction = _instant(time)
+        yield ArchivedCall(account_id, records.identity(source, event_id, seconds, fraction), tag, _CHARGED[charged])
+
+
+_CHARGED = {"true": True, "false": False}
+
+
+def _instant(time: str) -> tuple[int, str]:
+    """Whole epoch seconds and the digits of the fraction. Raises ValueError."""
+    match = _TIME.fullmatch(time)
+    if match is None:
+        msg = "not a time of the archive"
+        raise ValueError(msg)
+    return _epoch_seconds(match[1]), match[2] or ""
+
+
+@lru_cache(maxsize=4096)
+def _epoch_seconds(second: str) -> int:
+    return int(datetime.fromisoformat(f"{second}+08:00").timestamp())
