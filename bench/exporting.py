@@ -22,7 +22,7 @@ from threading import Event, Thread
 from typing import Any
 from unittest import mock
 
-from aws_platform import clients, clock
+from aws_platform import clients, clock, keys
 from aws_platform.accounts import account_to_item
 from aws_platform.bills import bill_to_item
 from aws_platform.exports import Export, What, export_put, new_export_id
@@ -71,7 +71,8 @@ class Month:
 
     def answer(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """What DynamoDB would."""
-        if operation == "Query" and parameters["ExpressionAttributeValues"].get(":prefix"):
+        prefix = parameters.get("ExpressionAttributeValues", {}).get(":prefix", {"S": keys.MONTH_PREFIX})["S"]
+        if operation == "Query" and prefix != keys.MONTH_PREFIX:
             return self._page(parameters)
         if operation == "Query":
             return {"Items": []}

@@ -70,7 +70,7 @@ def _line(account_id: str, one: MonthBalance) -> list[str]:
         money.yuan(one.resources),
         money.yuan(one.journal),
         money.detail(one.usage_difference),
-        "agrees" if one.agrees else "DIFFERS",
+        "DIFFERS" if not one.agrees else "agrees, not closed yet" if one.open else "agrees",
     ]
 
 

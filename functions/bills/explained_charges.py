@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
-from aws_platform.bill_rows import ADJUSTMENT_NAME, Row, Shower
+from aws_platform.bill_rows import ADJUSTMENT_NAME, Row, Shower, show_line
 from aws_platform.shown import show_payment
 from aws_platform.transactions import Correction
+from bills.explanation_models import Step
 from rating import money
 from rating.bill import Bill, BilledCharge, BilledLine
 from rating.catalog import Catalog, load
 from rating.civil import day_of, rfc3339
 from rating.funds import Fund
 from rating.orders import Order, PackageRecord, Refund, package_name
-
-type Step = dict[str, Any]
 
 
 def package_step(order: Order, package: PackageRecord, fee: BilledLine, catalog: Catalog) -> Step:
@@ -93,17 +91,10 @@ def month_step(bill: Bill, charged: Iterable[Bill], catalog: Catalog) -> Step:
 
 
 def cost_step(fee: BilledLine) -> Step:
-    """Unit price times quantity (D15)."""
-    line = fee.line
-    unit_price, total_cost = money.price(line.price.unit_price), money.detail(line.total_cost)
-    return {
-        "step": "cost",
-        "unit_price": unit_price,
-        "quantity": line.quantities.postpaid,
-        "original_cost": None if line.original_cost is None else money.detail(line.original_cost),
-        "total_cost": total_cost,
-        "formula": f"{unit_price} x {line.quantities.postpaid} = {total_cost}",
-    }
+    """Unit price times quantity, as the details show it (D15)."""
+    shown = show_line(fee.line)
+    parts = ("unit_price", "quantity", "original_cost", "total_cost", "formula")
+    return {"step": "cost", **{part: shown[part] for part in parts}}
 
 
 def rounding_step(row: Row, charge: BilledCharge, shower: Shower) -> Step:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from bills.explanation_models import Step
 from rating import money
 from rating.account import Cycle
 from rating.allocation import Conditions, Source
@@ -20,8 +21,6 @@ from rating.civil import ONE_SECOND, day_of, rfc3339
 from rating.history import covered
 from rating.orders import PackageRecord, package_name
 from rating.pricing import Terms
-
-type Step = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from bills.explained_charges import (
     refund_step,
     rounding_step,
 )
-from bills.explained_usage import Step, UsageFacts, packages_step, price_step, usage_step
+from bills.explained_usage import UsageFacts, packages_step, price_step, usage_step
+from bills.explanation_models import Step
 from bills.wording import say
 from rating.bill import Bill, BilledCharge, BilledLine, TransactionType
 from rating.civil import day_of, end_of, month_of, rfc3339, start_of
@@ -133,7 +134,11 @@ class _Explainer:
         )
 
     def _period(self, bill: Bill) -> list[Bill]:
-        """The bills of the same usage, which do not all know each other: a later one may be new."""
+        """The bills of the same usage, which do not all know each other: a later one may be new.
+
+        That of the line itself is unpacked here a second time: a day has few bills, and finding a line by its id
+        stays apart from what is explained of it.
+        """
         account_id = self.account.account_id
         if bill.first_day == bill.last_day:
             found = bills_of_day(self.dynamodb, self._table, account_id, bill.first_day)

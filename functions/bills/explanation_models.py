@@ -8,7 +8,7 @@ carried, is `raw_quantity`; over the packages `calls`, plus what is carried, is 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ from bills.models import Payment, TransactionTypeShown
 
 SetBy = Literal["catalog", "operator"]
 PackageSource = Literal["gift", "purchase"]
+type Step = dict[str, Any]
+"""The figures of one of the steps below, as they are made: its text is added last."""
 
 
 class ExplainedCut(Shown):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from hashlib import blake2b
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -104,9 +105,13 @@ def get_usage(  # noqa: PLR0913, PLR0917 - the filters of the contract
     asked = UsageQuery(first, last, tag, dimensions, CallFilter(interface, library, sub_account, result_code))
     account_id = call.account.account_id
     rows = up_to_date(lambda: usage(clients.dynamodb(), call.settings, load(), account_id, asked, call.now))
-    return answer(
-        page(rows, lambda row: json.dumps([row[name] for name in dimensions]), lambda row: row, limit, cursor)
-    )
+    return answer(page(rows, partial(_place, dimensions), lambda row: row, limit, cursor))
+
+
+def _place(dimensions: Sequence[str], row: Mapping[str, Any]) -> str:
+    """What tells a row from the others: a digest, for names may be long, and a cursor may not."""
+    values = json.dumps([row[name] for name in dimensions])
+    return blake2b(values.encode(), digest_size=16).hexdigest()
 
 
 def bill_reader(
@@ -132,6 +137,7 @@ def bill_reader(
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Answer:
+        _check_tag(tag)
         filters = Filters(tag, mode, transaction_type, project, region, hide_zero, q)
         bills, shower = _bills(account_id, month, basis), Shower(account_id, load())
         rows = [row for row in rows_of(bills) if filters.take(row, shower)]

@@ -57,6 +57,7 @@ class TotalsShown(Payment):
     """Sums over all pages."""
 
     original_cost: str
+    """Of the rows that show one: under a contract price none is shown, nor of an adjustment."""
     total_cost: str
     precision_difference: str | None = None
     """By usage date: the total of the resources less that of the details, of the rows that were asked for (D15)."""

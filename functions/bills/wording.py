@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from bills.explanation_models import Step
 from bills.sentences import CHINESE_TEXTS, ENGLISH_TEXTS
-
-type Step = Mapping[str, Any]
 
 ENGLISH = "en"
 _FUNDS = ("voucher", "gift", "income_transfer", "cash")
+_COVERED = {"deducted_quantity": "stay_given", "quantity": "charge_taken_back", "uncovered_quantity": "stay_uncovered"}
+"""Who covered the calls that a line takes back, and what is said of them: only the charge is undone (D19)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,12 @@ def say(step: Step, locale: str) -> str:
 
 
 def _usage(step: Step, words: _Words) -> list[str]:
-    segments = step["segments"]
-    counted = sum(one["calls"] for one in segments)
-    days = len({one["day"] for one in segments})
-    said = [words.say("counted", calls=counted, parts=len(segments), days=days, first=step["first_day"])]
-    if step["first_day"] != step["last_day"]:
-        said = [words.say("counted_days", calls=counted, parts=len(segments), days=days, **step)]
+    segments, carried = step["segments"], step["carried"]["raw_quantity"]
+    # A line that only prices again what earlier bills counted has none of its own.
+    said = [_counted(step, words)] if segments or not carried else []
+    stopped = sum(one["calls"] for one in segments if one["stopped"])
+    if stopped:
+        said.append(words.say("while_stopped", calls=stopped))
     causes = {
         (at[:19].replace("T", " "), one["cause"], one["package_id"])
         for segment in segments
@@ -57,13 +58,23 @@ def _usage(step: Step, words: _Words) -> list[str]:
     }
     said += [words.say(cause, at=at, package=package) for at, cause, package in sorted(causes, key=str)]
     said += [words.say("earlier", **one) for one in step["earlier"]]
-    carried = step["carried"]["raw_quantity"]
     if carried:
-        said.append(words.say("taken_back" if carried < 0 else "priced_again", calls=abs(carried)))
+        name = "taken_back" if carried < 0 else "priced_again"
+        said.append(words.say(name, calls=abs(carried), **_of(step, "first_day", "last_day")))
     return said
 
 
+def _counted(step: Step, words: _Words) -> str:
+    segments = step["segments"]
+    calls, days = sum(one["calls"] for one in segments), len({one["day"] for one in segments})
+    if step["first_day"] == step["last_day"]:
+        return words.say("counted", calls=calls, parts=len(segments), first=step["first_day"])
+    return words.say("counted_days", calls=calls, parts=len(segments), days=days, **step)
+
+
 def _packages(step: Step, words: _Words) -> list[str]:
+    if min(_of(step, *_COVERED).values()) < 0:
+        return [words.say(name, calls=-step[part]) for part, name in _COVERED.items() if step[part]]
     given: dict[tuple[str, str, str], int] = {}
     for one in step["packages"]:
         package = (one["source"], one["package_id"], one["name"])
@@ -71,6 +82,9 @@ def _packages(step: Step, words: _Words) -> list[str]:
     said = [words.say("no_package")]
     if step["deducted_quantity"]:
         said = [words.say("deducted", calls=step["deducted_quantity"], **_of(step, "free", "paid"))]
+    before = step["deducted_quantity"] - sum(given.values())
+    if before:
+        said.append(words.say("deducted_before", calls=before))
     said += [
         words.say(f"given_by_{source}", package_id=package_id, name=name, calls=calls)
         for (source, package_id, name), calls in given.items()

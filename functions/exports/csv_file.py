@@ -16,7 +16,8 @@ _ENCODING = "utf-8-sig"
 def write_csv(target: IO[bytes], table: Table, locale: str) -> int:
     """Write a table, row by row, and leave the stream open; the number of rows without the header."""
     stream = io.TextIOWrapper(target, encoding=_ENCODING, newline="", write_through=False)
-    writer = csv.writer(stream, lineterminator="\r\n")
+    # With quotes around every cell: elsewhere than here a semicolon or a tab may part cells, and begin a formula.
+    writer = csv.writer(stream, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
     writer.writerow([harmless(column.header(locale)) for column in table.columns])
     rows = _Counted(table.columns, table.rows)
     writer.writerows(rows)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from aws_platform.bill_rows import Row
+from aws_platform.bill_rows import Row, Tally
 from aws_platform.exports import Export
 from exports.tables import Column, Kind, Table, Value
 from rating import money
@@ -87,28 +87,6 @@ def texts(locale: str) -> Mapping[str, str]:
 
 
 @dataclass(slots=True)
-class Tally:
-    """Sums of the rows that have passed."""
-
-    rows: int = 0
-    original_cost: Decimal = money.ZERO
-    total_cost: Decimal = money.ZERO
-    payment: dict[Fund, Decimal] = field(default_factory=lambda: dict.fromkeys(Fund, money.ZERO))
-
-    def add(self, row: Row) -> None:
-        """Take a row in."""
-        self.rows += 1
-        self.original_cost += row.original_cost or money.ZERO
-        self.total_cost += row.total_cost
-        for fund, amount in row.payment.items():
-            self.payment[fund] += amount
-
-    def cells(self) -> tuple[Value, ...]:
-        """The last columns of a row of the summary."""
-        return self.rows, self.original_cost, self.total_cost, *(self.payment[fund] for fund in Fund)
-
-
-@dataclass(slots=True)
 class Tallies:
     """Sums of the tables of a pack, made while these are written: no row is read twice for them."""
 
@@ -137,6 +115,11 @@ def summary(export: Export, tallies: Tallies, balance: MonthBalance, catalog: Ca
     return Table("summary", SUMMARY_COLUMNS, _rows(export, tallies, balance, catalog))
 
 
+def _cells(tally: Tally) -> tuple[Value, ...]:
+    """The last columns of a row of the summary."""
+    return tally.rows, tally.original_cost, tally.total_cost, *(tally.payment[fund] for fund in Fund)
+
+
 def _rows(export: Export, tallies: Tallies, balance: MonthBalance, catalog: Catalog) -> Iterator[Sequence[Value]]:
     say = texts(export.locale)
 
@@ -150,18 +133,16 @@ def _rows(export: Export, tallies: Tallies, balance: MonthBalance, catalog: Cata
     yield fact("export", "month", export.month)
     yield fact("export", "basis", say[export.basis])
     yield fact("export", "as_of", rfc3339(export.created_at))
-    yield say["tables"], say["resources"], None, *tallies.resources.cells()
-    yield say["tables"], say["details"], None, *tallies.details.cells()
+    yield say["tables"], say["resources"], None, *_cells(tallies.resources)
+    yield say["tables"], say["details"], None, *_cells(tallies.details)
     for tag in sorted(tallies.by_tag):
         name = catalog.tag(tag).name if tag else say["no_tag"]
-        yield say["by_tag"], tag or None, name, *tallies.by_tag[tag].cells()
+        yield say["by_tag"], tag or None, name, *_cells(tallies.by_tag[tag])
     for mode in sorted(tallies.by_mode):
-        yield say["by_mode"], say[mode], None, *tallies.by_mode[mode].cells()
-    precision = balance.precision or money.ZERO
+        yield say["by_mode"], say[mode], None, *_cells(tallies.by_mode[mode])
     yield amount("details_sum", balance.details)
-    yield amount("precision", precision)
-    yield amount("details_precision", balance.details + precision)
+    yield amount("precision", balance.precision or money.ZERO)
+    yield amount("details_precision", balance.details_and_row)
     yield amount("resources_sum", balance.resources)
     yield amount("journal", balance.journal)
-    agree = balance.details + precision == balance.resources == balance.journal
-    yield fact("identity", "agrees", say["yes" if agree else "no"])
+    yield fact("identity", "agrees", say["yes" if balance.agrees else "no"])

@@ -35,6 +35,16 @@ def test_a_page_that_was_read_does_not_move(metered: Product, path: str, basis: 
     assert second["items"] == following[:4]
 
 
+@pytest.mark.parametrize("path", ["resources", "details"])
+@pytest.mark.parametrize("wrong", ["hidezero=true", "transactiontype=adjustment", "tag=no_such_tag", "Tag=face_risk"])
+def test_a_filter_with_a_slip_is_refused(metered: Product, path: str, wrong: str) -> None:
+    """A parameter that the route does not know, or a tag that there is not, does not pass as no filter at all."""
+    name, _, value = wrong.partition("=")
+    reply = metered.request("GET", f"{A}/bills/{path}", query={"month": "2025-03", name: value})
+    assert (reply.status, reply.code) == (422, "invalid_request")
+    assert [error["field"] for error in reply.body["errors"]] == [name]
+
+
 def test_pages_hold_every_row_once_while_new_rows_arrive(metered: Product) -> None:
     """A client that pages sees each row once and each page unchanged, whatever is charged meanwhile; new rows follow.
 

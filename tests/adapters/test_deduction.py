@@ -699,7 +699,7 @@ class History:
 
 
 @pytest.mark.parametrize("opened_at", [OPENED, MONTHLY_OPENED])
-@settings(max_examples=settings().max_examples // 10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEP, min_size=1, max_size=14))
 def test_random_histories_agree_with_a_small_model(
     cloud: Product, opened_at: str, steps: list[tuple[str, int, int]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -144,11 +145,16 @@ def history(cloud: Product, request: pytest.FixtureRequest) -> Iterator[Product]
     empty(cloud)
 
 
+def explained(product: Product, month: str) -> list[dict[str, Any]]:
+    """The lines of a month of charges, each with its explanation."""
+    found = details(product, month, basis="charge")
+    return [{**line, "steps": steps(product, line["transaction_id"])} for line in found]
+
+
 @pytest.fixture(scope="module")
 def lines(history: Product) -> list[dict[str, Any]]:
     """Every line of the history, each with its explanation."""
-    found = [line for month in MONTHS for line in details(history, month, basis="charge")]
-    return [{**line, "steps": steps(history, line["transaction_id"])} for line in found]
+    return [line for month in MONTHS for line in explained(history, month)]
 
 
 def test_every_line_is_explained(history: Product, lines: list[dict[str, Any]]) -> None:
@@ -166,6 +172,9 @@ def test_every_line_is_explained(history: Product, lines: list[dict[str, Any]]) 
                 assert not {"{", "}"} & set(step["text"])
                 assert "None" not in step["text"]
                 assert locale == "en" or not step["text"].isascii()
+                if step["step"] in {"usage", "packages"}:
+                    assert not re.search(r"(?<![\w-])-\d", step["text"]), step["text"]
+                    assert "days: 0" not in step["text"]
 
 
 def test_the_quantities_add_up(lines: list[dict[str, Any]]) -> None:
@@ -326,6 +335,28 @@ def test_a_cut_day_says_why_it_is_cut(history: Product, lines: list[dict[str, An
     text = steps(history, line["transaction_id"], locale="en")["usage"]["text"]
     assert "ended at 2025-03-02 10:30:01" in text
     assert "switched off at 2025-03-02 12:00:00" in text
+    assert "made while service was stopped: 25;" in text
+
+
+def test_a_day_in_a_stop_says_why_no_package_was_used(metered: Product) -> None:
+    """Wholly inside a stop, and on the day of the release, the text says that packages are not used (D22, D23)."""
+    give(metered, 50, "face_risk")
+    # Arrears from here on: stopped 24 hours later, released 30 days after that, on 1 April at 10:00.
+    adjust(metered, "-1001.00", "owing")
+    metered.now = at("2025-04-01T12:00:00+08:00")
+    for time in ("2025-03-05T10:00:00+08:00", "2025-04-01T09:00:00+08:00", "2025-04-01T11:00:00+08:00"):
+        use(metered, 5, time, **RISK)
+    metered.now = at("2025-04-02T08:00:00+08:00")
+    metered.run()
+    whole, last = of_tag([line for month in MONTHS for line in explained(metered, month)], "face_risk")
+    assert [one["quantity"] for one in (whole, last)] == [5, 10]
+    usage = steps(metered, last["transaction_id"])["usage"]
+    assert [cause["cause"] for cause in usage["segments"][0]["ends_with"]] == ["released"]
+    for line, calls in ((whole, 5), (last, 10)):
+        english, chinese = (steps(metered, line["transaction_id"], locale=one)["usage"] for one in ("en", "zh-CN"))
+        assert [one["stopped"] for one in english["segments"]] == [True] * len(english["segments"])
+        assert f"while service was stopped: {calls}; packages are not used during a stop." in english["text"]
+        assert f"其中 {calls} 次发生在停服期间，停服期间不抵扣资源包。" in chinese["text"]
 
 
 @only_daily
@@ -397,7 +428,7 @@ def test_a_purchase_and_its_refund(history: Product, lines: list[dict[str, Any]]
 def test_a_step_that_late_usage_reaches(history: Product) -> None:
     """Late usage takes the month to the next step: lines take back at the old price what others charge anew (D19)."""
     late = [one for one in details(history, "2025-05", basis="charge") if one["tag"] == "bank_card_check"]
-    shown = []
+    shown, said = [], []
     for line in late:
         made = steps(history, line["transaction_id"], locale="en")
         usage, price = made["usage"], made["price"]
@@ -407,11 +438,23 @@ def test_a_step_that_late_usage_reaches(history: Product) -> None:
         shown.append((line["usage_start"][8:10], *picked, counted, *carried))
         assert ("takes back" in usage["text"]) == (usage["raw_quantity"] < 0)
         assert ("priced again" in usage["text"]) == (usage["raw_quantity"] > 0)
+        assert ("Calls counted" in usage["text"]) == (counted > 0)
+        said.append(made["packages"]["text"])
     assert shown == [
         ("01", 0, 990, 0, -1050, -100),
         ("16", 0, 990, 0, -40, 0),
         ("01", 1000, 1010, 0, 1050, 100),
         ("16", 1000, 1010, 20, 40, 0),
+    ]
+    # What a package gave stays given: nothing goes back to it, and the new price is only for what was charged.
+    assert [text.replace("; another line of this bill charges them at the new one.", "!") for text in said] == [
+        "Calls that packages gave in earlier bills: 100; these stay given. Calls taken back at the old price: 950!",
+        "Calls taken back at the old price: 40!",
+        (
+            "Calls deducted from packages: 100; first 100 free or gifted ones, then 0 bought ones."
+            " Of these, given in earlier bills: 100. Calls charged postpaid: 950."
+        ),
+        "No package gave anything. Calls charged postpaid: 60.",
     ]
     (phone,) = (one for one in details(history, "2025-05", basis="charge") if one["tag"] == "phone_two_factor")
     usage = steps(history, phone["transaction_id"])["usage"]

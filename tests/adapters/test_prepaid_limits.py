@@ -67,7 +67,7 @@ def test_packages_that_ended_make_room(shop: Product) -> None:
         assert order(shop, [{"sku": SKU, "quantity": 1}], key="full").code == "too_many_packages"
         use(shop, 30, "2023-03-01T09:00:00+08:00")
         shop.move("2023-03-02T09:00:00+08:00")
-        shop.move("2024-03-02T09:00:00+08:00")
+        shop.sweep_until(at("2024-03-02T09:00:00+08:00"))
         shop.now = at("2024-05-20T09:00:00+08:00")
         buy(shop, quantity=4)
     wallet = shop.dynamodb.get_item(

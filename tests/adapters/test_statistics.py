@@ -170,6 +170,21 @@ def test_pages_of_several_dimensions(mixed: Product, limit: int) -> None:
     assert [row for page in found for row in page] == shown(mixed, by["by"])
 
 
+def test_names_of_any_length_have_a_next_page(mixed: Product) -> None:
+    """The cursor that an answer gives is taken, also after rows with the longest names that there are.
+
+    The last of this file that reads rows, for it adds some.
+    """
+    names = [letter * 128 for letter in "验𠀀z"]
+    noon = f"{DAYS[2]}T13:00:00+08:00"
+    many = [event("acct-1", f"long-{name[0]}", noon, code=name, sub_account=name) for name in names]
+    assert mixed.report(many).body["rejected"] == 0
+    query = {"by": "sub_account,result_code,interface", "from": DAYS[2], "to": DAYS[2]}
+    found = [row for page in pages(mixed, f"{A}/usage", 3, **query) for row in page]
+    assert found == usage(mixed, **query)
+    assert {row["sub_account"] for row in found} > set(names)
+
+
 BAD = [
     {"by": "day,day"},
     {"by": "day,"},
@@ -187,6 +202,7 @@ BAD = [
     {"library": ""},
     {"sub_account": "x" * 5000},
     {"result_code": "x" * 5000},
+    {"resultcode": "0"},
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bills.explained_usage import UsageFacts, packages_step, usage_step
+from bills.wording import say
 from rating.allocation import Allotment, Conditions, Package, Segment, Source
 from rating.bill import Bill, TransactionType, billed, counted
 from rating.billing import Line, monthly_charges
@@ -110,6 +112,9 @@ def test_every_line_of_a_month_adds_up(book: Book, agreed: Terms, runs: list[lis
                 # What is taken back was counted by earlier bills; what was counted now is on a line that charges.
                 assert (quantities.raw < 0) == (usage["carried"]["raw_quantity"] < 0)
                 assert quantities.raw > 0 or not usage["segments"]
+                for said in (say(step, locale) for step in (usage, packages) for locale in ("zh-CN", "en")):
+                    assert said
+                    assert not re.search(r"(?<![\w-])-\d", said), said
                 gave = sum(one["calls"] for one in packages["packages"])
                 assert gave + usage["carried"]["deducted_quantity"] == quantities.deducted
                 earlier = sum(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START = "2025-03-01T00:00:00+08:00"
-PASSES = ["MorningPlan", "SecondPass", "CompletenessCheck"]
+PASSES = {"08:00": "MorningPlan", "10:00": "SecondPass", "12:00": "CompletenessCheck", "12:30": "VerificationPlan"}
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +89,7 @@ def test_clock(http: httpx.Client) -> None:
     moved = http.put("/sandbox/clock", json={"now": f"{today}T23:00:00+08:00"})
     assert moved.status_code == 200
     schedules = [(item["at"], item["name"]) for item in moved.json()["ran"] if item["kind"] == "schedule"]
-    hours = ["08", "10", "12"]
-    assert schedules == [
-        (f"{today}T{hour}:00:00+08:00", f"PlannerFunction{name}") for hour, name in zip(hours, PASSES, strict=True)
-    ]
+    assert schedules == [(f"{today}T{time}:00+08:00", f"PlannerFunction{name}") for time, name in PASSES.items()]
     again = http.put("/sandbox/clock", json={"now": f"{today}T15:00:00Z"})
     assert again.json() == {"now": f"{today}T23:00:00+08:00", "ran": []}
     back = http.put("/sandbox/clock", json={"now": f"{today}T22:59:59+08:00"})

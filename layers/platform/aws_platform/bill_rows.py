@@ -6,7 +6,7 @@ A row says what it is for and what it comes to; what it shows is made only of ro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -228,28 +228,34 @@ class Shower:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over rows."""
+@dataclass(slots=True)
+class Tally:
+    """Sums of the rows that have passed."""
 
-    original_cost: Decimal
-    total_cost: Decimal
-    payment: Mapping[Fund, Decimal]
+    rows: int = 0
+    original_cost: Decimal = money.ZERO
+    """Of the rows that have one: not of those under a contract price, and not of adjustments."""
+    total_cost: Decimal = money.ZERO
+    payment: dict[Fund, Decimal] = field(default_factory=lambda: dict.fromkeys(Fund, money.ZERO))
 
-
-def totals(rows: Iterable[Row]) -> Totals:
-    """Sums of all rows."""
-    original_cost = total_cost = money.ZERO
-    payment = dict.fromkeys(Fund, money.ZERO)
-    for row in rows:
-        original_cost += row.original_cost or money.ZERO
-        total_cost += row.total_cost
+    def add(self, row: Row) -> None:
+        """Take a row in."""
+        self.rows += 1
+        self.original_cost += row.original_cost or money.ZERO
+        self.total_cost += row.total_cost
         for fund, amount in row.payment.items():
-            payment[fund] += amount
-    return Totals(original_cost, total_cost, payment)
+            self.payment[fund] += amount
 
 
-def show_totals(sums: Totals, show: Callable[[Decimal], str]) -> dict[str, str]:
+def totals(rows: Iterable[Row]) -> Tally:
+    """Sums of all rows."""
+    sums = Tally()
+    for row in rows:
+        sums.add(row)
+    return sums
+
+
+def show_totals(sums: Tally, show: Callable[[Decimal], str]) -> dict[str, str]:
     """Sums as answered; `show` prints an amount."""
     return {
         "original_cost": show(sums.original_cost),

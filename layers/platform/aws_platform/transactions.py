@@ -121,7 +121,7 @@ def _find_bill(dynamodb: DynamoDBClient, table: str, account_id: str, transactio
 
 
 def _by_usage(dynamodb: DynamoDBClient, table: str, account_id: str, day: date, bill_id: str) -> Bill | None:
-    """The bill of usage that begins on a day; the few others of that day are not looked into."""
+    """The bill of usage that begins on a day. All of that day are read, few as they are; only this one is unpacked."""
     for item in query_all(
         dynamodb,
         TableName=table,

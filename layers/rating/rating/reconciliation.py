@@ -5,7 +5,7 @@ By the month of the usage they differ, by what no row makes up for: that differe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -21,34 +21,36 @@ class MonthBalance:
     details: Decimal = money.ZERO
     """The sum of the fees, 8 decimals, without the row that closes the month."""
     precision: Decimal | None = None
-    """What the row that closes the month says; None where there is none (yet)."""
+    """What the row that closes the month says; None where there is none."""
     resources: Decimal = money.ZERO
     """The sum of what was deducted for resources."""
     journal: Decimal = money.ZERO
     """What the journal's entries of bills took from the funds and from vouchers."""
     usage_difference: Decimal = money.ZERO
     """By date of the usage: resources less details, the row included; shown, and made up for by no row."""
+    open: bool = False
+    """Whether a run has still to close it: its row is not there yet."""
 
     @property
-    def closed(self) -> bool:
-        """Whether it has its row. A month in which nothing was settled needs none."""
-        return self.precision is not None
-
-    @property
-    def difference(self) -> Decimal:
-        """Deducted less details, before any row: of a closed month, what its row must say."""
-        return self.resources - self.details
+    def details_and_row(self) -> Decimal:
+        """The fees with the row that closes the month. A month in which nothing was settled needs none."""
+        return self.details + (self.precision or money.ZERO)
 
     @property
     def agrees(self) -> bool:
-        """Whether all say the same; of a month without its row, the journal and the resources."""
-        return self.resources == self.journal and self.precision in {None, self.difference}
+        """Whether all say the same; of an open month the resources and the journal."""
+        if self.resources != self.journal:
+            return False
+        return self.open or self.details_and_row == self.resources
 
 
-def month_balances(bills: Iterable[Bill], taken: Mapping[str, Decimal]) -> list[MonthBalance]:
+def month_balances(
+    bills: Iterable[Bill], taken: Mapping[str, Decimal], still_open: Collection[str] = ()
+) -> list[MonthBalance]:
     """Every month of charges that the bills or the journal know, oldest first.
 
-    `taken` is what the journal's entries of bills took by month, positive where money went out.
+    `taken` is what the journal's entries of bills took by month, positive where money went out; `still_open` are the
+    months that a run has still to close.
     """
     details: dict[str, Decimal] = {}
     resources: dict[str, Decimal] = {}
@@ -70,6 +72,7 @@ def month_balances(bills: Iterable[Bill], taken: Mapping[str, Decimal]) -> list[
             resources.get(month, money.ZERO),
             taken.get(month, money.ZERO),
             by_usage.get(month, money.ZERO),
+            month in still_open,
         )
         for month in sorted(details.keys() | taken.keys() | by_usage.keys())
     ]

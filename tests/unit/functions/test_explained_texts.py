@@ -61,3 +61,122 @@ def test_a_price_is_said(step: dict[str, Any], locale: str, parts: tuple[str, ..
     for part in parts:
         assert part in text
     assert "None" not in text
+
+
+def segment(calls: int, *, stopped: bool = False, day: str = "2025-03-05") -> dict[str, Any]:
+    """A segment of a usage step, with what its sentences are made of."""
+    return {"day": day, "calls": calls, "stopped": stopped, "begins_with": [], "ends_with": []}
+
+
+def usage(*segments: dict[str, Any], carried: int = 0) -> dict[str, Any]:
+    """The usage step of a line of the first half of a month."""
+    return {
+        "step": "usage",
+        "first_day": "2025-03-01",
+        "last_day": "2025-03-15",
+        "segments": [{**one, "start": "", "end": ""} for one in segments],
+        "carried": {"raw_quantity": carried},
+        "earlier": [],
+    }
+
+
+def covered(deducted: int, charged: int, uncovered: int = 0, given: int = 0) -> dict[str, Any]:
+    """The packages step of a line to which the one package that is named gave some calls."""
+    gift = {"source": "gift", "package_id": "p", "name": "n", "calls": given}
+    return {
+        "step": "packages",
+        "packages": [gift] if given else [],
+        "free": deducted,
+        "paid": 0,
+        "deducted_quantity": deducted,
+        "quantity": charged,
+        "uncovered_quantity": uncovered,
+    }
+
+
+STOPPED = segment(3, stopped=True)
+EXACTLY = [
+    (usage(segment(2)), "en", "Calls counted from 2025-03-01 to 2025-03-15: 2 (days: 1, segments: 1)."),
+    (
+        usage(segment(2), STOPPED, STOPPED),
+        "en",
+        (
+            "Calls counted from 2025-03-01 to 2025-03-15: 8 (days: 1, segments: 3)."
+            " Of these, made while service was stopped: 6; packages are not used during a stop."
+        ),
+    ),
+    (
+        usage(STOPPED),
+        "zh-CN",
+        "2025-03-01 至 2025-03-15 计入用量 3 次（1 天，共 1 段）。其中 3 次发生在停服期间，停服期间不抵扣资源包。",
+    ),
+    (
+        usage(carried=-1050),
+        "en",
+        (
+            "The month reached another step: this line takes back 1050 calls that earlier bills counted from"
+            " 2025-03-01 to 2025-03-15."
+        ),
+    ),
+    (usage(carried=-7), "zh-CN", "本月阶梯改变，本行冲回此前账单在 2025-03-01 至 2025-03-15 计入的 7 次。"),
+    (
+        usage(carried=1050),
+        "en",
+        (
+            "The month reached another step: 1050 calls that earlier bills counted from 2025-03-01 to 2025-03-15 are"
+            " priced again on this line."
+        ),
+    ),
+    (
+        covered(-100, -950, -4),
+        "en",
+        (
+            "Calls that packages gave in earlier bills: 100; these stay given. Calls taken back at the old price: 950;"
+            " another line of this bill charges them at the new one. Calls that nothing covered in earlier bills: 4;"
+            " these stay uncharged."
+        ),
+    ),
+    (
+        covered(-100, -950, -4),
+        "zh-CN",
+        (
+            "此前账单中资源包已抵扣的 100 次保持抵扣，不退回资源包。"
+            "按原单价冲回 950 次，由本账单的另一行按新单价重新计费。此前账单中未被抵扣的 4 次仍不收费。"
+        ),
+    ),
+    (
+        covered(0, -40),
+        "en",
+        "Calls taken back at the old price: 40; another line of this bill charges them at the new one.",
+    ),
+    (
+        covered(100, 950),
+        "en",
+        (
+            "Calls deducted from packages: 100; first 100 free or gifted ones, then 0 bought ones. Of these, given in"
+            " earlier bills: 100. Calls charged postpaid: 950."
+        ),
+    ),
+    (
+        covered(100, 950, given=30),
+        "zh-CN",
+        (
+            "资源包共抵扣 100 次：先用免费或赠送 100 次，再用已购 0 次。其中 70 次已在此前的账单中抵扣。"
+            "赠送的 n（p）抵扣 30 次。后付费计费 950 次。"
+        ),
+    ),
+    (
+        covered(30, 0, given=30),
+        "en",
+        (
+            "Calls deducted from packages: 30; first 30 free or gifted ones, then 0 bought ones. The gift n (p) gave"
+            " 30. Calls charged postpaid: 0."
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("step, locale, text", EXACTLY)
+def test_usage_and_its_cover_are_said(step: dict[str, Any], locale: str, text: str) -> None:
+    """What a stop kept from packages, and what a line takes back or prices again: packages stay used (D19, D22)."""
+    assert say(step, locale) == text

@@ -34,6 +34,16 @@ def test_every_route_asks_for_the_scopes_of_the_template() -> None:
                 assert wanted == scopes[f"{method.upper()} {path}"], path
 
 
+def test_every_route_takes_the_parameters_that_it_describes() -> None:
+    """What is refused as an unknown parameter of a query is what the document does not name."""
+    described = openapi.document()["paths"]
+    for api in openapi.APIS:
+        for route, names in api.queries.items():
+            method, _, path = route.partition(" ")
+            parameters = described[path][method.lower()].get("parameters", [])
+            assert names == {one["name"] for one in parameters if one["in"] == "query"}, route
+
+
 def test_every_reference_leads_somewhere() -> None:
     """A reader of the document finds every schema that it names."""
     text = json.dumps(openapi.document())

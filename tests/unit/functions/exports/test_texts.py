@@ -62,11 +62,14 @@ def written(kind: Kind, *values: Value) -> list[str]:
 
 
 def test_csv_is_what_excel_opens() -> None:
-    """CSV begins with a byte order mark, ends its lines with CR LF, and quotes what has commas and line breaks."""
+    """CSV begins with a byte order mark, ends its lines with CR LF, and has quotes around each cell.
+
+    So no separator of another country, as a semicolon, makes two cells of one and a formula of the second.
+    """
     target = io.BytesIO()
     columns = (Column("a", "甲", "A"), Column("b", "乙", "B"))
-    write_csv(target, Table("x", columns, iter([["1,5", 'say "x"\nagain']])), "zh-CN")
-    assert target.getvalue() == b'\xef\xbb\xbf\xe7\x94\xb2,\xe4\xb9\x99\r\n"1,5","say ""x""\nagain"\r\n'
+    write_csv(target, Table("x", columns, iter([["1;=5", 'say "x"\nagain']])), "zh-CN")
+    assert target.getvalue() == b'\xef\xbb\xbf"\xe7\x94\xb2","\xe4\xb9\x99"\r\n"1;=5","say ""x""\nagain"\r\n'
     assert not target.closed
 
 
