@@ -92,7 +92,7 @@ format: setup  ## lay out the code as `lint` wants it
 
 .PHONY: test
 test: lint build  ## every check that must pass before a change lands
-	$(if $(PARALLEL_TESTS),$(BIN)/pytest --numprocesses $(WORKERS) $(PARALLEL_TESTS))
+	$(if $(PARALLEL_TESTS),$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup $(PARALLEL_TESTS))
 	$(if $(SERIAL_TESTS),$(BIN)/pytest $(SERIAL_TESTS))
 
 # --- Running ----------------------------------------------------------------------------------------------------------

@@ -117,6 +117,9 @@ class Index:
         page: list[dict[str, Any]] = []
         size = 0
         for entry in shard[first:]:
+            if entry["due_sk"]["S"] < values[":first"]["S"]:
+                first += 1
+                continue
             if entry["due_sk"]["S"] >= values[":after"]["S"]:
                 break
             if page and size + item_bytes(entry) > PAGE_BYTES:

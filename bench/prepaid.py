@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib import import_module
@@ -103,7 +103,7 @@ def _figures(scene: Scene) -> Iterator[Figure]:
         handler_of("TimersFunction")({}, None)
     total = scene.tap.total("completion")
     yield Figure("completing a refund: write units", total.write, "", None, 0, f"{total.calls} AWS calls")
-    own = _milliseconds(NOW, checked, answers)
+    own = milliseconds(NOW, *request(NOW, "GET", checked), answers)
     yield Figure("an entitlement check: CPU without the AWS client", own, "ms", MILLISECONDS_TARGET, 2, "best of many")
 
 
@@ -146,9 +146,8 @@ def _entitlement(scene: Scene, path: str, answers: list[tuple[str, dict[str, Any
     yield Figure("an entitlement check: read units", total.read, "", READ_UNITS_TARGET, 1)
 
 
-def _milliseconds(now: datetime, path: str, answers: list[tuple[str, dict[str, Any]]]) -> float:
-    """CPU of a check, from recorded answers."""
-    function, event = request(now, "GET", path)
+def milliseconds(now: datetime, function: str, event: Any, answers: Sequence[tuple[str, dict[str, Any]]]) -> float:
+    """CPU of an answer, from recorded answers of its clients."""
     handle, replayed, best = handler_of(function), canned.Replayed(answers), float("inf")
     with (
         mock.patch.dict(os.environ, environment(canned.NOWHERE)),

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import gc
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from time import process_time
 from typing import Any
-from unittest import mock
 
-from aws_platform import clients, clock
 from aws_platform.bills import bill_to_item
-from bench import canned, traffic
+from bench import traffic
 from bench.figures import Figure, Section
-from bench.prepaid import handler_of, request
-from bench.scene import Scene, Scenes, environment, forgotten
+from bench.prepaid import handler_of, milliseconds, request
+from bench.scene import Scene, Scenes
 from bench.settling import recording
 from local.emulator import Emulator
 from rating import money
@@ -33,7 +28,6 @@ PAGES_TARGET, MILLISECONDS_TARGET = 3, 50.0
 DAYS = 31
 FIRST = date(2025, 3, 1)
 MONTH = month_of(FIRST)
-_ROUNDS = 30
 _FREE, _PAID = 100, 50
 
 
@@ -57,7 +51,7 @@ def measure() -> Section:
             _put_month(scene, account_id, month)
         readings.append(_read(scene, account_id, "overview, with a year behind it", f"overview?month={MONTH}"))
         figures = [figure for one in readings for figure in _figures(one, scene.now)]
-    remark = f"{stored:,.0f} bytes a bill of {len(load().tags)} tags with packages, compressed. Best of {_ROUNDS}."
+    remark = f"{stored:,.0f} bytes a bill of {len(load().tags)} tags with packages, compressed. Best of many."
     return Section(f"Reading a month's bill of {len(load().tags)} tags and {DAYS} days", figures, (remark,))
 
 
@@ -129,22 +123,4 @@ def _figures(one: _Reading, now: datetime) -> Iterator[Figure]:
     name = f"{one.name}: CPU without the AWS client"
     # The target is that of a month; a trend reads twelve.
     target = None if "year" in one.name else MILLISECONDS_TARGET
-    yield Figure(name, _milliseconds(one, now), "ms", target, 1)
-
-
-def _milliseconds(one: _Reading, now: datetime) -> float:
-    """CPU of an answer, from recorded ones of the table."""
-    handle, replayed, best = handler_of(one.function), canned.Replayed(one.recorded), float("inf")
-    with (
-        mock.patch.dict(os.environ, environment(canned.NOWHERE)),
-        mock.patch.multiple(clock, now=lambda _settings, _dynamodb: now),
-        forgotten(),
-        mock.patch.multiple(clients, dynamodb=lambda: replayed),
-    ):
-        for _ in range(_ROUNDS):
-            replayed.rewind()
-            gc.collect()
-            began = process_time()
-            handle(one.event, None)
-            best = min(best, process_time() - began)
-    return best * 1e3
+    yield Figure(name, milliseconds(now, one.function, one.event, one.recorded), "ms", target, 1)

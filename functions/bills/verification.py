@@ -18,8 +18,8 @@ from rating.civil import end_of
 from rating.verification import Difference, Kind
 
 SOON_READ_BYTES = 32 * 1024 * 1024
-"""Of a part of the archive in S3: it holds about a million calls, which are compared in less than half of the time that
-an answer may take. Larger ones only the job compares."""
+"""Of a part of the archive in S3: at 20 bytes a call and more it holds at most some 1.6 million calls, which are passed
+over or compared in less than an answer may take. Larger ones only the job compares."""
 DELIVERY = timedelta(hours=1)
 """Firehose keeps calls back for a quarter of an hour; for as long as this a call may be on its way."""
 
@@ -27,7 +27,7 @@ DELIVERY = timedelta(hours=1)
 class DifferenceShown(Shown):
     """One thing that does not agree: what was charged says `charged`, the raw usage comes to `computed`."""
 
-    kind: Literal["usage", "segment", "deduction", "package", "line", "amount", "payment", "journal", "archive"]
+    kind: Literal["usage", "segment", "deduction", "package", "line", "amount", "payment", "journal", "bill", "archive"]
     detail: str
     charged: str | None
     computed: str | None

@@ -263,7 +263,7 @@ class Worker:
 
     def _remove_mark(self, account: Account, day: date, raised: str) -> None:
         """Remove a late mark, unless usage has arrived since it was read: that is for the next run."""
-        try:
+        with failures.UnlessOvertaken():
             self.dynamodb.delete_item(
                 TableName=self.settings.usage_table,
                 Key={
@@ -273,9 +273,6 @@ class Worker:
                 ConditionExpression="attribute_not_exists(pk) OR raised = :raised",
                 ExpressionAttributeValues={":raised": {"S": raised}},
             )
-        except Exception as error:
-            if not failures.is_condition_failure(error):
-                raise
 
     def _close_month(self, account: Account, month: DueMonth, now: datetime) -> tuple[Account, Bill]:
         """Issue the precision row of a month of charges that is over (D15)."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.logging import Logger
 
-from aws_platform import clients, failures, keys
+from aws_platform import clients, keys
 from aws_platform.exports import ASK_AGAIN_AFTER, GIVE_UP_AFTER, ask_for, fail, read_export
+from aws_platform.ledger import move_timer
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,17 +34,5 @@ def look_after(
             logger.error("export given up", account_id=account_id, export_id=export.export_id)
         return
     ask_for(clients.sqs(), settings.export_queue_url, account_id, export.export_id)
-    shards = settings.due_shards
-    seen, then = (keys.timer(account_id, at, sort_key, shards) for at in (due_at, now + ASK_AGAIN_AFTER))
-    try:
-        dynamodb.update_item(
-            TableName=settings.ledger_table,
-            Key={"pk": {"S": keys.ledger(account_id)}, "sk": {"S": sort_key}},
-            UpdateExpression="SET due_sk = :then",
-            ConditionExpression="due_sk = :seen",
-            ExpressionAttributeValues={":then": then["due_sk"], ":seen": seen["due_sk"]},
-        )
-    except Exception as error:
-        if not failures.is_condition_failure(error):
-            raise
-        # It came to its end meanwhile, or another sweep was faster.
+    # It may have come to its end meanwhile, or another sweep was faster.
+    move_timer(dynamodb, settings, account_id, sort_key, due_at, now + ASK_AGAIN_AFTER)

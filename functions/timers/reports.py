@@ -63,11 +63,8 @@ def _is_still_due(reader: Reader, account_id: str, due_at: datetime, page_id: st
 
 def _move_on(reader: Reader, account_id: str, due_at: datetime) -> None:
     update = _next(reader.settings.ledger_table, account_id, due_at, reader.settings.due_shards)["Update"]
-    try:
+    with failures.UnlessOvertaken():
         reader.dynamodb.update_item(**update)
-    except Exception as error:
-        if not failures.is_condition_failure(error):
-            raise
 
 
 def _report(reader: Reader, snapshot: Snapshot, due_at: datetime, now: datetime) -> Notice:

@@ -6,7 +6,8 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from aws_platform import clients, failures, keys
+from aws_platform import clients
+from aws_platform.ledger import move_timer
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,17 +27,5 @@ def queue(
     """
     message = {"retry": {"account_id": account_id, "delivery": sort_key}}
     clients.sqs().send_message(QueueUrl=settings.webhook_queue_url, MessageBody=json.dumps(message))
-    shards = settings.due_shards
-    seen, then = (keys.timer(account_id, at, sort_key, shards) for at in (due_at, now + OVERDUE_AFTER))
-    try:
-        dynamodb.update_item(
-            TableName=settings.ledger_table,
-            Key={"pk": {"S": keys.ledger(account_id)}, "sk": {"S": sort_key}},
-            UpdateExpression="SET due_sk = :then",
-            ConditionExpression="due_sk = :seen",
-            ExpressionAttributeValues={":then": then["due_sk"], ":seen": seen["due_sk"]},
-        )
-    except Exception as error:
-        if not failures.is_condition_failure(error):
-            raise
-        # It was tried meanwhile, or queued by another sweep.
+    # It may have been tried meanwhile, or queued by another sweep.
+    move_timer(dynamodb, settings, account_id, sort_key, due_at, now + OVERDUE_AFTER)

@@ -1,7 +1,8 @@
 """The job of the verification: one account and day, or one part of the archive, a message. It repairs nothing.
 
-All that it writes is that a day was looked at: its entry leaves the index of days to verify, whatever was found. What
-was found is a metric with an alarm, and a line of the log for each difference.
+A part comes first: it queues the charges of each of its days, compares them with the archive, in passes where they are
+many, and takes exactly these days out of the index. That is all that is written, whatever was found. What was found is
+a metric with an alarm, and a line of the log for each difference.
 """
 
 from __future__ import annotations
@@ -12,21 +13,24 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from hashlib import blake2b
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 from aws_platform import clients, clock, failures, keys
-from aws_platform.archive_check import MOST_PASSES, ArchiveCheck, Pass, TooManyCallsError
-from aws_platform.archive_reading import archive_size
-from aws_platform.ledger import query_all
+from aws_platform.archive_check import MOST_PASSES, ArchiveCheck, Compared, Fault, Pass, TooManyCallsError
+from aws_platform.due_index import due_entries
 from aws_platform.price_book import read_catalog
+from aws_platform.queues import BATCH, queue_messages
+from aws_platform.reading import batch_get
 from aws_platform.settings import Settings
 from aws_platform.tasks import side_by_side
 from aws_platform.verification import Verifier
-from aws_platform.verify_messages import ARCHIVE, CHARGES, prefix_of
+from aws_platform.verify_messages import ARCHIVE, CHARGES, charges_message, is_whole, prefix_of
 from rating.catalog import Catalog
+from rating.civil import day_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,10 +38,10 @@ if TYPE_CHECKING:
     from rating.verification import Difference
 
 logger = Logger()
-
-PASS_BYTES = 64 * 1024 * 1024
-"""Of a part in S3, for a pass: at 30 to 60 bytes a call between one and two million calls, which a function of 2 GB
-holds. Where there are more in it all the same, the number of passes is doubled until they fit."""
+_ACCOUNTS_AT_ONCE = 100
+MOST_KEPT = 1_000
+"""Accounts of a part, with calls missing in the archive, that are looked at again: a message must hold their ids. Where
+more have some, the archive as a whole is late, and alarms of its own ring."""
 
 
 def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
@@ -92,57 +96,69 @@ class Worker:
         entries = self._entries(prefix_of(message))
         if not entries:
             return 0
-        share = Pass(message.get("pass", 0), message.get("of") or self._passes(day, part))
-        if share.number and message["entries"] != _digest(entries):
-            # A day has been settled meanwhile, and the passes up to here did not look at it.
-            self._queue(message, entries, Pass(0, share.of))
-            return 0
         accounts = sorted({keys.read_verify(entry)[3] for entry in entries})
+        share = Pass(message.get("pass", 0), message.get("of", 1))
+        # The days whose charges are queued, so far; a day may have been settled since.
+        known = message.get("entries") == _digest(entries)
+        if share.number and not known:
+            # The passes up to here did not look at all of the days.
+            self._queue({name: message[name] for name in message if name != "entries"}, Pass(0, share.of))
+            return 0
+        if not known:
+            self._queue_charges(accounts, day)
+        message = {**message, "entries": _digest(entries)}
         check = ArchiveCheck(self.dynamodb, clients.s3(), self.settings, self.catalog, side_by_side)
+        strangers: set[str] = set()
         try:
-            compared = check.compare(day, part, accounts, share)
+            compared = check.compare(day, part, accounts, share, strangers)
         except TooManyCallsError:
             if share.of == MOST_PASSES:
                 raise
-            self._queue(message, entries, Pass(0, min(share.of * 2, MOST_PASSES)))
+            self._queue(message, Pass(0, min(share.of * 2, MOST_PASSES)))
             return 0
         found = 0
         for one in compared:
             errors = [difference for difference in one.differences() if not difference.pending]
             _tell(one.account_id, day, errors)
             found += len(errors)
+        if share.number == 0 and is_whole(message):
+            self._queue_charges(forgotten(self.dynamodb, self.settings.usage_table, sorted(strangers), day), day)
+        message = {**message, "missing": _missing(message, compared)}
         if share.number + 1 < share.of:
-            self._queue(message, entries, Pass(share.number + 1, share.of))
+            self._queue(message, Pass(share.number + 1, share.of))
         else:
-            side_by_side([partial(self._done, day, entry) for entry in entries])
+            self._finish(message, day, entries)
         counted, archived = sum(one.counted for one in compared), sum(one.archived for one in compared)
         logger.info(
             "archive verified", verification=message, counted=counted, archived=archived, differences=found, of=share.of
         )
         return found
 
-    def _passes(self, day: date, part: str) -> int:
-        size = archive_size(clients.s3(), self.settings.archive_bucket, day, part)
-        return min(max(-(-size // PASS_BYTES), 1), MOST_PASSES)
-
     def _entries(self, prefix: str) -> list[str]:
         """The days to verify of a part, as the index has them."""
-        return [
-            item["due_sk"]["S"]
-            for shard in keys.all_verify_shards(self.settings.due_shards)
-            for item in query_all(
-                self.dynamodb,
-                TableName=self.settings.usage_table,
-                IndexName="DueIndex",
-                KeyConditionExpression="due_pk = :pk AND begins_with(due_sk, :prefix)",
-                ExpressionAttributeValues={":pk": {"S": shard}, ":prefix": {"S": prefix}},
-                ProjectionExpression="due_sk",
-            )
-        ]
+        table, shards = self.settings.usage_table, keys.all_verify_shards(self.settings.due_shards)
+        # Account ids sort before the tilde.
+        return [entry for shard in shards for entry in due_entries(self.dynamodb, table, shard, prefix, f"{prefix}~")]
 
-    def _queue(self, message: Mapping[str, Any], entries: Sequence[str], share: Pass) -> None:
-        body = {**message, "pass": share.number, "of": share.of, "entries": _digest(entries)}
+    def _queue_charges(self, accounts: Iterable[str], day: date) -> None:
+        """Have the day's charges of these accounts verified, each by a message of its own; twice is harmless."""
+        sqs, url = clients.sqs(), self.settings.verification_queue_url
+        groups = batched((charges_message(account_id, day) for account_id in accounts), BATCH, strict=False)
+        side_by_side([partial(queue_messages, sqs, url, group) for group in groups])
+
+    def _queue(self, message: Mapping[str, Any], share: Pass) -> None:
+        body = {**message, "pass": share.number, "of": share.of}
         clients.sqs().send_message(QueueUrl=self.settings.verification_queue_url, MessageBody=json.dumps(body))
+
+    def _finish(self, message: Mapping[str, Any], day: date, entries: Iterable[str]) -> None:
+        """Take the days out of the index; those with calls missing once more the day after they were settled.
+
+        Firehose tries for a day to deliver what it was given.
+        """
+        first_look = date.fromisoformat(message["settled_on"]) == day_of(self.now)
+        kept = {*message["missing"]} if first_look else set()
+        done = [entry for entry in entries if keys.read_verify(entry)[3] not in kept]
+        side_by_side([partial(self._done, day, entry) for entry in done])
 
     def _done(self, day: date, entry: str) -> None:
         """Take a day out of the index, unless it was billed again: that is for the next verification."""
@@ -158,6 +174,27 @@ class Worker:
         except Exception as error:
             if not failures.is_condition_failure(error):
                 raise
+
+
+def _missing(message: Mapping[str, Any], compared: Iterable[Compared]) -> list[str]:
+    """The accounts with calls missing in the archive, by the passes up to this one: as many as a message may name."""
+    missing = {*message.get("missing", ()), *(one.account_id for one in compared if Fault.MISSING in one.faults)}
+    return sorted(missing)[:MOST_KEPT]
+
+
+def forgotten(dynamodb: DynamoDBClient, usage_table: str, accounts: Sequence[str], day: date) -> list[str]:
+    """Which of these accounts, all with calls of the day in the archive, wait neither for a run nor to be verified.
+
+    Their day was verified before, or no run will ever find it: its day item has lost its place in the index. Only the
+    charges tell. What is not seen so is a part of which no account has an entry at all: nobody works it off.
+    """
+    item = keys.day_item(day)
+    groups = batched(accounts, _ACCOUNTS_AT_ONCE, strict=False)
+    places = [[(usage_table, keys.usage_account(one), item) for one in group] for group in groups]
+    waiting: set[str] = set()
+    for found in side_by_side([partial(batch_get, dynamodb, wanted) for wanted in places]):
+        waiting |= {pk for (pk, _), stored in found.items() if "due_pk" in stored}
+    return [one for one in accounts if keys.usage_account(one) not in waiting]
 
 
 def _digest(entries: Iterable[str]) -> str:

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
 
-from aws_platform import archive_check
+from aws_platform import archive_check, keys
+from aws_platform.archive_check import Pass
 from rating.bill import Bill
+from rating.civil import ONE_DAY
 from rating.funds import Fund
 from tests.adapters.prepaid import TAG, give, give_back, left
 from tests.adapters.steps import A, at, tables
@@ -30,7 +33,6 @@ from tests.adapters.verifying import (
     take_record,
 )
 from tests.support.product import Product, event, events, queue_records
-from verification import handler
 
 PHONE_TAG = "phone_two_factor"
 FEN = Decimal("0.01")
@@ -61,6 +63,28 @@ def told(capsys: pytest.CaptureFixture[str], name: str) -> list[float]:
 def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     """The differences in the log, whose text is of no other line."""
     return [vars(one) for one in caplog.records if one.getMessage() == "verification difference"]
+
+
+def worked(product: Product) -> list[dict[str, Any]]:
+    """Work off what is queued for the job, and say what that was."""
+    asked = []
+    for bodies in product._taken(os.environ["VERIFICATION_QUEUE_URL"]):
+        for body in bodies:
+            asked.append(json.loads(body))
+            assert product.invoke("VerificationFunction", queue_records([body])) == {"batchItemFailures": []}
+    return asked
+
+
+def settle(product: Product, account_id: str) -> None:
+    """Settle one account, and no other."""
+    message = json.dumps({"account_id": account_id})
+    assert product.invoke("SettlementFunction", queue_records([message])) == {"batchItemFailures": []}
+
+
+def of_the_same_part(account_id: str) -> str:
+    """Another account's id that falls into the same part of the archive."""
+    names = (f"other-{number}" for number in count())
+    return next(name for name in names if keys.account_hash(name) == keys.account_hash(account_id))
 
 
 def test_a_settled_day_matches(settled: Product) -> None:
@@ -165,11 +189,22 @@ def reference(product: Product) -> None:
     rewrite(product, "ledger", "J#2025-03-02", lambda page: page.update(reference="other"), "page")
 
 
+def kind_of_page(product: Product) -> None:
+    """The journal's page is no settlement's."""
+    rewrite(product, "ledger", "J#2025-03-02", lambda page: page.update(kind="order"), "page")
+
+
 def no_page(product: Product) -> None:
     """The journal has no page."""
     (item,) = [
         one for one in product.dynamodb.scan(TableName="ledger")["Items"] if one["sk"]["S"].startswith("J#2025-03-02")
     ]
+    product.dynamodb.delete_item(TableName="ledger", Key={name: item[name] for name in ("pk", "sk")})
+
+
+def no_bill(product: Product) -> None:
+    """The account's last bill is not there."""
+    (item,) = [one for one in product.dynamodb.scan(TableName="ledger")["Items"] if one["sk"]["S"].startswith("B#")]
     product.dynamodb.delete_item(TableName="ledger", Key={name: item[name] for name in ("pk", "sk")})
 
 
@@ -192,6 +227,22 @@ def used(number: int) -> Callable[[Product], None]:
 def bill(change: Callable[[Bill], Bill]) -> Callable[[Product], None]:
     """Falsify the bill."""
     return lambda product: falsify(product, change)
+
+
+def no_lines(bill: Bill) -> Bill:
+    """A charge has lost its lines."""
+    return charge_of(bill, PHONE_TAG, lambda charge: replace(charge, lines=()))
+
+
+def without_price(bill: Bill) -> Bill:
+    """The bill has taken calls of a tag that has no price, so that nothing can be computed from it."""
+    first, *rest = bill.counted
+    return replace(bill, counted=(replace(first, calls={"no_such_tag": 1}), *rest))
+
+
+def other_day(bill: Bill) -> Bill:
+    """The bill says that it is for one day more."""
+    return replace(bill, last_day=bill.last_day + ONE_DAY)
 
 
 FALSIFIED: dict[str, tuple[Callable[[Product], None], dict[str, Any]]] = {
@@ -218,8 +269,16 @@ FALSIFIED: dict[str, tuple[Callable[[Product], None], dict[str, Any]]] = {
     "a charge": (bill(no_charge), {"kind": "line", "tag": PHONE_TAG, "charged": None, "transaction_id": None}),
     "an entry": (entry(1, "-0.01"), {"kind": "journal", "detail": "sum of the entries"}),
     "a reference": (reference, {"kind": "journal", "detail": "reference", "charged": "other"}),
+    "the kind of a page": (kind_of_page, {"kind": "journal", "detail": "kind", "charged": "order"}),
     "a page": (no_page, {"kind": "journal", "detail": "no page", "charged": None}),
     "a voucher": (bill(no_voucher), {"kind": "journal", "detail": "voucher", "computed": None}),
+    "all lines of a charge": (bill(no_lines), {"kind": "line", "tag": PHONE_TAG, "charged": None}),
+    "a tag": (bill(without_price), {"kind": "bill", "detail": "cannot be computed: UnknownTag"}),
+    "the bill's days": (bill(other_day), {"kind": "bill", "charged": "2025-03-02", "computed": DAY}),
+    "a bill that is gone": (
+        no_bill,
+        {"kind": "bill", "detail": "the account's last bill is not there", "charged": None, "tag": None},
+    ),
     "a package": (used(19), {"kind": "package", "charged": "19", "computed": "20"}),
 }
 
@@ -387,11 +446,11 @@ def test_what_has_left_the_archive_is_not_missed(settled: Product, monkeypatch: 
 
 
 def test_job_verifies_what_was_settled_once(settled: Product, capsys: pytest.CaptureFixture[str]) -> None:
-    """The plan queues each settled day and its part of the archive; what was looked at is not planned again."""
+    """The plan queues the parts with settled days, a part its days; what was looked at is not planned again."""
     assert len(entries(settled)) == 1
     assert settled.verify() == {"days": 1, "parts": 1, "overdue": 0}
     assert entries(settled) == []
-    assert settled.verify() == {"days": 0, "parts": 0, "overdue": 0}
+    assert json.dumps(settled.verify()) == '{"days": 0, "parts": 0, "overdue": 0}'
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     names = [line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in lines]
     assert names == ["UnverifiedDays", "VerificationDifferences", "VerificationDifferences", "UnverifiedDays"]
@@ -435,6 +494,9 @@ def test_days_that_wait_too_long_are_counted(settled: Product) -> None:
         failed = settled.invoke("VerificationFunction", queue_records([message]))
         assert failed == {"batchItemFailures": [{"itemIdentifier": "m-0"}]}
     assert overdue == [0, 0, 1]
+    queued = [json.loads(body) for bodies in settled._taken(os.environ["VERIFICATION_QUEUE_URL"]) for body in bodies]
+    # The charges do not wait for an archive that can be read.
+    assert {"task": "charges", "account_id": "acct-1", "day": DAY} in queued
 
 
 @pytest.mark.parametrize(
@@ -453,19 +515,20 @@ def test_a_large_part_is_gone_through_in_passes(
     """A large part takes several messages, each of which holds a share of the calls; all of them are compared."""
     falsified = archived(settled)
     lay(settled, {**falsified, "calls": [[*falsified["calls"][0][:2], "new", *falsified["calls"][0][3:]]]}, "more")
-    monkeypatch.setattr(handler, "PASS_BYTES", 700)
-    held: list[int] = []
+    monkeypatch.setattr(archive_check, "MOST_CALLS", 15)
+    held: dict[int, list[int]] = {}
     compare = archive_check.ArchiveCheck.compare
 
-    def watched(*given: Any) -> Any:
-        compared = compare(*given)
-        held.append(sum(one.counted for one in compared))
+    def watched(check: Any, day: Any, part: Any, accounts: Any, share: Pass, *more: Any) -> Any:
+        compared = compare(check, day, part, accounts, share, *more)
+        held.setdefault(share.of, []).append(sum(one.counted for one in compared))
         return compared
 
     monkeypatch.setattr(archive_check.ArchiveCheck, "compare", watched)
     settled.verify()
-    assert len(held) > 2
-    assert (sum(held), max(held) < 39) == (39, True)
+    passes = held[max(held)]
+    assert len(passes) == max(held) > 2
+    assert (sum(passes), max(passes) <= 15) == (39, True)
     assert sum(told(capsys, "VerificationDifferences")) == 1
     assert entries(settled) == []
 
@@ -478,6 +541,124 @@ def test_a_part_with_too_many_calls_takes_more_passes(
     settled.verify()
     assert sum(told(capsys, "VerificationDifferences")) == 0
     assert entries(settled) == []
+
+
+def test_a_day_that_is_settled_after_the_plan_is_verified_whole(settled: Product) -> None:
+    """A part queues the charges of each day that it takes out of the index, also of one that came after the plan."""
+    settled.verify()
+    today, other = "2025-03-02", of_the_same_part("acct-1")
+    settled.open_account(other, cash="100", opened_at="2025-01-01T00:00:00+08:00")
+    for account_id in ("acct-1", other):
+        settled.report(events(account_id, 3, f"{today}T09:00:00+08:00", prefix="today"))
+    settled.now = at("2025-03-03T12:30:00+08:00")
+    settle(settled, "acct-1")
+    assert settled.invoke("PlannerFunction", {"task": "verify"}) == {"days": 1, "parts": 1, "overdue": 0}
+    settle(settled, other)
+    asked = worked(settled)
+    assert entries(settled) == []
+    charges = [(one["account_id"], one["day"]) for one in asked if one["task"] == "charges"]
+    assert sorted(charges) == sorted([("acct-1", today), (other, today)])
+
+
+@pytest.mark.parametrize("lost", ["due_pk", "item"])
+def test_a_day_that_no_run_finds_is_told(
+    settled: Product, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    """Usage that left the index without being charged is seen in the archive, where its part is worked off."""
+    settled.verify()
+    today, other = "2025-03-02", of_the_same_part("acct-1")
+    settled.open_account(other, cash="100", opened_at="2025-01-01T00:00:00+08:00")
+    for account_id in ("acct-1", other):
+        settled.report(events(account_id, 3, f"{today}T09:00:00+08:00", prefix="today"))
+    key = {"pk": {"S": keys.usage_account(other)}, "sk": {"S": f"D#{today}"}}
+    if lost == "item":
+        settled.dynamodb.delete_item(TableName="usage", Key=key)
+    else:
+        settled.dynamodb.update_item(TableName="usage", Key=key, UpdateExpression="REMOVE due_pk, due_sk")
+    settled.move("2025-03-03T12:30:00+08:00")
+    settled.verify()
+    found = [(one["kind"], one["account_id"], one["day"], one["charged"], one["computed"]) for one in logged(caplog)]
+    assert found == [("usage", other, today, "0", "3")]
+    assert sum(told(capsys, "VerificationDifferences")) == 1
+
+
+def test_accounts_that_wait_for_their_run_are_not_missed(settled: Product, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who settles by the month, or was not settled in time, is due: the archive has the usage, and no bill has it."""
+    settled.verify()
+    today, other = "2025-03-02", of_the_same_part("acct-1")
+    settled.open_account(other, cash="100", opened_at="2022-06-01T00:00:00+08:00")
+    for account_id in ("acct-1", other):
+        settled.report(events(account_id, 3, f"{today}T09:00:00+08:00", prefix="today"))
+    settled.move("2025-03-03T12:30:00+08:00")
+    settled.invoke("PlannerFunction", {"task": "verify"})
+    assert [one["account_id"] for one in worked(settled) if one["task"] == "charges"] == ["acct-1"]
+    assert sum(told(capsys, "VerificationDifferences")) == 0
+
+
+def test_a_late_day_does_not_bring_the_others_back(settled: Product) -> None:
+    """Where a part holds only late usage, the other accounts of the day were verified before, and are not again."""
+    other = of_the_same_part("acct-1")
+    settled.open_account(other, cash="100", opened_at="2025-01-01T00:00:00+08:00")
+    settled.verify()
+    settled.report(events(other, 3, f"{DAY}T10:00:00+08:00"))
+    settled.move("2025-03-03T12:30:00+08:00")
+    settled.invoke("PlannerFunction", {"task": "verify"})
+    assert [one["account_id"] for one in worked(settled) if one["task"] == "charges"] == [other]
+
+
+@pytest.mark.parametrize("most_calls", [1000, 15])
+def test_what_is_missing_is_looked_for_once_more(
+    settled: Product, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], most_calls: int
+) -> None:
+    """Calls that are late in the archive are told, and looked for again on the next day, but no third time."""
+    monkeypatch.setattr(archive_check, "MOST_CALLS", most_calls)
+    first, *packs = settled.archive.packs()
+    settled.archive.empty()
+    for number, pack in enumerate([{**first, "calls": first["calls"][1:]}, *packs]):
+        lay(settled, pack, f"{number}")
+    kept = []
+    for day in ("02", "03"):
+        settled.now = at(f"2025-03-{day}T12:30:00+08:00")
+        assert settled.verify() == {"days": 1, "parts": 1, "overdue": 0}
+        assert sum(told(capsys, "VerificationDifferences")) == 1
+        kept.append(len(entries(settled)))
+    assert kept == [1, 0]
+
+
+def test_only_days_with_calls_missing_are_kept(settled: Product) -> None:
+    """Whose calls are all in the archive is done, whatever is missing of its neighbours."""
+    settled.verify()
+    today, other = "2025-03-02", of_the_same_part("acct-1")
+    settled.open_account(other, cash="100", opened_at="2025-01-01T00:00:00+08:00")
+    settled.report(events("acct-1", 3, f"{today}T09:00:00+08:00", prefix="today"))
+    kept = archived(settled)
+    settled.report(events(other, 3, f"{today}T09:00:00+08:00", prefix="today"))
+    settled.move("2025-03-03T12:30:00+08:00")
+    settled.archive.empty()
+    lay(settled, kept, "kept")
+    settled.verify()
+    (entry_,) = entries(settled)
+    assert keys.read_verify(entry_)[3] == other
+
+
+def test_passes_go_by_the_calls_that_are_compared(settled: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much of other accounts lies in a part, the few calls that are to be compared take one pass."""
+    other, pack = of_the_same_part("acct-1"), archived(settled)
+    lay(settled, {**pack, "account_id": other, "calls": pack["calls"][:1] * 5_000}, "huge")
+    monkeypatch.setattr(archive_check, "MOST_CALLS", 50)
+    settled.open_account(other, cash="100", opened_at="2025-01-01T00:00:00+08:00")
+    settled.invoke("PlannerFunction", {"task": "verify"})
+    assert [one["task"] for one in worked(settled)].count("archive") == 1
+
+
+def test_the_plan_asks_for_parts_alone(settled: Product) -> None:
+    """However many days wait, a plan is one message a part; what the part holds is queued by who works it off."""
+    settled.invoke("PlannerFunction", {"task": "verify"})
+    (bodies,) = settled._taken(os.environ["VERIFICATION_QUEUE_URL"])
+    part = archived(settled)["account_hash"]
+    assert [json.loads(body) for body in bodies] == [
+        {"task": "archive", "settled_on": "2025-03-02", "part": part, "day": DAY}
+    ]
 
 
 def test_a_day_that_is_billed_again_meanwhile_is_verified_again(
@@ -502,7 +683,7 @@ def test_a_day_that_is_billed_again_meanwhile_is_verified_again(
 def test_passes_begin_anew_where_a_day_came_meanwhile(settled: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where another day of the part was settled between two passes, the passes that did not see it are repeated."""
     (first,) = entries(settled)
-    monkeypatch.setattr(handler, "PASS_BYTES", 700)
+    monkeypatch.setattr(archive_check, "MOST_CALLS", 15)
     settled.invoke("PlannerFunction", {"task": "verify"})
     numbers: list[int] = []
     for bodies in settled._taken(os.environ["VERIFICATION_QUEUE_URL"]):

@@ -27,7 +27,7 @@ from tests.faults.support import Cloud, Json, TryAgain, start
 EXPORTS = "/v1/accounts/daily/bills/exports"
 QUEUE = "ExportQueue"
 WANTED = {"month": "2025-02", "kind": "details", "format": "csv", "columns": ["total_cost", "reason"], "locale": "en"}
-FILE = "\ufeffTotal cost,Remark\r\n-1.00000000,an error\r\n2.00000000,an error\r\n"
+FILE = '\ufeff"Total cost","Remark"\r\n"-1.00000000","an error"\r\n"2.00000000","an error"\r\n'
 ASKED, LATER, MUCH_LATER = "2025-03-01 10:00", "2025-03-01 10:10", "2025-03-01 11:00"
 UPLOADS = {"at once": (upload.PART_BYTES, 11), "in parts": (40, 14)}
 """Bytes of a part, and the calls that are struck."""

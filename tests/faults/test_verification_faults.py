@@ -17,7 +17,7 @@ from aws_platform import clients, keys, verification
 from aws_platform.archive_reading import folder
 from aws_platform.failures import TryAgainError
 from aws_platform.settings import Settings
-from aws_platform.verification import Verified, Verifier
+from aws_platform.verification import Looks, Verified, Verifier
 from rating.verification import Difference
 from tests.faults.harness import EVERY_CALL, Delivery, FaultFound, Faults, QueueSource, by_seed, exhaust, race_seeds
 from tests.faults.harness.interleave import Race
@@ -201,7 +201,7 @@ def test_a_verification_of_several_moments_is_caught(cloud: Cloud, monkeypatch: 
         __hash__ = None  # type: ignore[assignment]
 
     def once(one: Verifier, account_id: str, which: date, now: datetime) -> Verified:
-        return one._look(account_id, which, now, {}, whole_month=True)
+        return one._look(account_id, which, now, Looks(), whole_month=True)
 
     monkeypatch.setattr(verification, "read_account", lambda *_: Same())
     monkeypatch.setattr(Verifier, "verify", once)

@@ -27,7 +27,7 @@ from rating.verification import (
     taking_differences,
     usage_differences,
 )
-from rating.verified_money import Page, charge_differences, money_differences
+from rating.verified_money import SETTLEMENT, Page, charge_differences, money_differences
 from rating.wallet import release_of
 from tests.property.strategies import conditions, packages
 from tests.unit.rating.building import Book, steps
@@ -147,7 +147,7 @@ def settlements(draw: st.DrawFn) -> Settled:
             counted(usage, allocation.allotments, there),
         )
         if settled.movements:
-            pages[bill.bill_id] = Page(bill.bill_id, [(one.fund, one.amount) for one in settled.movements])
+            pages[bill.bill_id] = Page(SETTLEMENT, bill.bill_id, settled.movements)
         bills.append(bill)
     return Settled(replace(ground, bills=tuple(bills)), tuple(bills), pages)
 

@@ -10,7 +10,8 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from fnmatch import fnmatch
 from typing import Any
 from unittest import mock
 
@@ -18,8 +19,9 @@ import pytest
 from botocore.client import BaseClient
 from moto.s3 import models as store
 
-from aws_platform import thresholds
+from aws_platform import archive_check, thresholds
 from aws_platform.failures import TryAgainError
+from aws_platform.keys import usage_account, usage_day
 from exports import upload
 from ingest import handler
 from tests.support.archive import BUCKET
@@ -27,7 +29,6 @@ from tests.support.archive import STREAM as ARCHIVE
 from tests.support.product import EXPORTS, TABLES, Product, event, events, product
 from tests.template.test_template import resources
 from tools.house_rules import _shared
-from verification import handler as verification
 
 type Call = tuple[str, str]
 type Calls = dict[str, set[Call]]
@@ -167,6 +168,8 @@ def live_through(at: Product) -> None:
     at.invoke("IngestFunction", {"Records": records})
     at.move("2025-03-02T09:00:00+08:00")
     at.report([event("daily", "late", "2025-03-01T09:30:00+08:00")])
+    at.move("2025-03-03T09:00:00+08:00")
+    at.sweep_until(datetime.fromisoformat("2025-04-01T07:00:00+08:00"))  # days of which the runs would find nothing
     at.move("2025-04-01T12:30:00+08:00")
     at.invoke("PlannerFunction", {"task": "check"})
     for account in ("daily", "monthly"):
@@ -190,7 +193,7 @@ def live_through(at: Product) -> None:
 
 def verify(at: Product) -> None:
     """Every path of the verification: the job, in passes too, and the question. All that was lived through is right."""
-    with mock.patch.object(verification, "PASS_BYTES", 5000):
+    with mock.patch.object(archive_check, "MOST_CALLS", 200):
         at.verify()
     for account, day in (("daily", "2025-03-01"), ("monthly", "2025-03-01"), ("shop", "2025-04-01")):
         found = at.get(f"/v1/accounts/{account}/bills/verification", day=day).body
@@ -251,7 +254,10 @@ def run_dry(at: Product) -> None:
         at.move((at.now + timedelta(days=1)).isoformat())
         at.report(events("dry", 200, at.now.isoformat()))
         at.notify()
-    at.move((at.now + timedelta(days=40)).isoformat())
+    at.move((at.now + timedelta(days=1)).isoformat())
+    released = at.now + timedelta(days=39)
+    at.sweep_until(released)
+    at.now = released
     at.top_up("dry", "1000")
     at.notify()
     at.get(path)
@@ -377,6 +383,10 @@ def correct(at: Product, path: str) -> None:
         assert at.get(f"{path}/bills/details/{line}/explanation").status == 200
 
 
+pytestmark = pytest.mark.xdist_group("permissions")
+"""One process lives through it all, and not each of those that run tests side by side."""
+
+
 @pytest.fixture(scope="module")
 def made() -> Calls:
     """The calls of a month's life."""
@@ -402,3 +412,13 @@ def test_function_does_what_it_may_do(made: Calls, function: str) -> None:
 def test_function_may_read_the_sandbox_clock(function: str) -> None:
     """In a sandbox stack every function may read the clock, which is an item of the ledger table."""
     assert ("GetItem", "LedgerTable") in policy(function, sandbox=True)
+
+
+def test_verification_writes_day_items_alone() -> None:
+    """What the verification may change of the usage table is that a day waits for it, and never a bucket of calls."""
+    (policies,) = resources("AWS::IAM::Role")["VerificationRole"]["Policies"][:1]
+    statements = policies["PolicyDocument"]["Statement"]
+    (writing,) = [one for one in statements if "dynamodb:UpdateItem" in _shared.as_list(one["Action"])]
+    (pattern,) = writing["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert fnmatch(usage_account("acct-1"), pattern)
+    assert not fnmatch(usage_day("acct-1", date(2025, 3, 1)), pattern)

@@ -211,6 +211,24 @@ def test_alarms_on_our_own_metrics(
     assert f'"{metric}"' in (ROOT / "functions" / source).read_text(encoding="utf-8")
 
 
+def test_alarms_tell_when_they_are_over() -> None:
+    """Whoever was told of an alarm is told of its end too."""
+    for name, alarm in resources("AWS::CloudWatch::Alarm").items():
+        assert alarm["OKActions"] == alarm["AlarmActions"], name
+
+
+def test_alarms_on_one_metric_watch_the_same() -> None:
+    """A metric of ours is told apart by its service alone, which is that of all alarms on it."""
+    watched: dict[str, list[Any]] = {}
+    for alarm in resources("AWS::CloudWatch::Alarm").values():
+        if alarm["Namespace"] == "Zhangben":
+            watched.setdefault(alarm["MetricName"], []).append(alarm["Dimensions"])
+    assert len(watched["UnverifiedDays"]) == 2
+    for name, dimensions in watched.items():
+        assert [[one["Name"] for one in each] for each in dimensions] == [["service"]] * len(dimensions), name
+        assert dimensions == dimensions[:1] * len(dimensions), name
+
+
 def test_no_sweep_is_no_alarm_in_a_sandbox() -> None:
     """The alarm on a sweep that does not come is silent where sweeps are started by hand."""
     alarm = resources("AWS::CloudWatch::Alarm")["UnsweptAlarm"]

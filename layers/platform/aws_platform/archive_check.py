@@ -111,13 +111,18 @@ class ArchiveCheck:
     catalog: Catalog
     run: Run = in_turn
 
-    def compare(self, day: date, part: str, accounts: Iterable[str], share: Pass) -> list[Compared]:
-        """Compare a pass over a part, of which all accounts must be. Raises TooManyCallsError."""
+    def compare(
+        self, day: date, part: str, accounts: Iterable[str], share: Pass, strangers: set[str] | None = None
+    ) -> list[Compared]:
+        """Compare a pass over a part, of which all accounts must be. Raises TooManyCallsError.
+
+        `strangers` takes the ids of the other accounts that the archive has calls of, that day.
+        """
         held = self._held(day, list(accounts), share)
         found = {account_id: Compared(account_id, len(calls)) for account_id, calls in held.items()}
         unknown: dict[str, set[bytes]] = {}
         number = 0
-        for call in archived_calls(self.s3, self.settings.archive_bucket, day, part, held.keys()):
+        for call in archived_calls(self.s3, self.settings.archive_bucket, day, part, held.keys(), strangers):
             if not share.takes(call.identity):
                 continue
             calls = held[call.account_id]

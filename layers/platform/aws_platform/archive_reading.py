@@ -56,17 +56,27 @@ def archive_size(s3: S3Client, bucket: str, day: date, account_hash: str) -> int
 
 
 def archived_calls(
-    s3: S3Client, bucket: str, day: date, account_hash: str, wanted: Container[str] | None = None
+    s3: S3Client,
+    bucket: str,
+    day: date,
+    account_hash: str,
+    wanted: Container[str] | None = None,
+    passed_over: set[str] | None = None,
 ) -> Iterator[ArchivedCall]:
     """The calls of a day and a part, or those of the wanted accounts, in no order, with repeats.
 
+    `passed_over` takes the ids of the accounts that are there and not wanted.
     One object after the other and one pack of it at a time, so that memory does not grow with the archive. Raises
     BrokenArchiveError for what is no pack: nothing is passed over unseen.
     """
     for one in _objects(s3, bucket, day, account_hash):
         try:
             for line in _lines(s3.get_object(Bucket=bucket, Key=one["Key"])["Body"]):
-                yield from _calls(line, day, account_hash, wanted)
+                account_id = _account_of(line, day, account_hash)
+                if wanted is None or account_id in wanted:
+                    yield from _calls(line, account_id)
+                elif passed_over is not None:
+                    passed_over.add(account_id)
         except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, LookupError, TypeError) as error:
             msg = f"{one['Key']} holds something that is no pack"
             raise BrokenArchiveError(msg) from error
@@ -88,15 +98,17 @@ def _objects(s3: S3Client, bucket: str, day: date, account_hash: str) -> Iterato
         yield from page.get("Contents", [])
 
 
-def _calls(line: bytes, day: date, account_hash: str, wanted: Container[str] | None) -> Iterator[ArchivedCall]:
-    """The calls of a pack. Raises ValueError, LookupError or TypeError for anything else."""
+def _account_of(line: bytes, day: date, account_hash: str) -> str:
+    """The account of a pack, by its head. Raises ValueError for what is no pack of this place."""
     head = _HEAD.match(line)
     if head is None or (head[1].decode(), head[2].decode()) != (day.isoformat(), account_hash):
         msg = "not the head of a pack of this place"
         raise ValueError(msg)
-    account_id = head[3].decode()
-    if wanted is not None and account_id not in wanted:
-        return
+    return head[3].decode()
+
+
+def _calls(line: bytes, account_id: str) -> Iterator[ArchivedCall]:
+    """The calls of a pack. Raises ValueError, LookupError or TypeError for anything else."""
     for call in json.loads(line)[TABLE]:
         if len(call) != len(COLUMNS):
             msg = f"a call has {len(call)} columns"

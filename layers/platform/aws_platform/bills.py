@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from rating.account import Account
 
 USAGE_INDEX = "ByUsage"
+
+
+class LastBillMissingError(OutdatedError):
+    """The account's last bill is not visible yet. Where it never will be, `known` are the bills that there are."""
+
+    def __init__(self, known: Sequence[Bill]) -> None:
+        super().__init__()
+        self.known = known
 
 
 def bill_put(table: str, account_id: str, bill: Bill) -> dict[str, Any]:
@@ -64,12 +72,12 @@ def number(amount: Decimal) -> str:
 
 def bills_by_charge(dynamodb: DynamoDBClient, table: str, account_id: str, month: str) -> Iterator[Bill]:
     """The bills of a month by date of the charge, oldest first."""
-    return _bills(dynamodb, table, account_id, "sk", f"B#{month}#", None)
+    return _bills(dynamodb, table, account_id, "sk", f"{keys.BILL_PREFIX}{month}#", None)
 
 
 def all_bills(dynamodb: DynamoDBClient, table: str, account_id: str) -> Iterator[Bill]:
     """All bills of an account, by month of the charge, oldest first."""
-    return _bills(dynamodb, table, account_id, "sk", "B#", None)
+    return _bills(dynamodb, table, account_id, "sk", keys.BILL_PREFIX, None)
 
 
 def bills_by_usage(dynamodb: DynamoDBClient, table: str, account_id: str, month: str) -> Iterator[Bill]:
@@ -123,7 +131,7 @@ def as_of(account: Account, found: Iterable[Bill], prefix: str) -> list[Bill]:
     own = account.last_bill is not None and account.last_bill.startswith(prefix)
     if own and account.last_bill not in {bill.bill_id for bill in known}:
         # The items of one transaction become visible one by one: the account was there a moment before its bill.
-        raise OutdatedError
+        raise LastBillMissingError(known)
     return known
 
 

@@ -16,7 +16,7 @@ from aws_platform.reading import in_partition
 from aws_platform.snapshot import Snapshot
 from rating.bill import Bill
 from rating.civil import day_of, month_of, rfc3339, start_of
-from rating.funds import Fund
+from rating.funds import Fund, Movement
 from rating.orders import PackageRecord
 from rating.verification import Held
 from rating.verified_money import Page
@@ -120,4 +120,5 @@ def _version_of(made_id: str) -> int:
 
 def _page(item: Mapping[str, Any]) -> Page:
     page = json.loads(item["page"]["S"])
-    return Page(page["reference"], [(Fund(fund), Decimal(amount)) for fund, amount, _ in page["entries"]])
+    movements = [Movement(Fund(fund), Decimal(amount), Decimal(after)) for fund, amount, after in page["entries"]]
+    return Page(page["kind"], page["reference"], movements)

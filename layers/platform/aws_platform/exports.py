@@ -217,7 +217,7 @@ def _end(
     names: Mapping[str, str],
     values: Mapping[str, Any],
 ) -> bool:
-    try:
+    with failures.UnlessOvertaken():
         dynamodb.update_item(
             TableName=table,
             Key=_key(account_id, export_id),
@@ -226,11 +226,8 @@ def _end(
             ExpressionAttributeNames={"#status": "status", **names},
             ExpressionAttributeValues={**values, ":processing": {"S": Status.PROCESSING.value}},
         )
-    except Exception as error:
-        if not failures.is_condition_failure(error):
-            raise
-        return False
-    return True
+        return True
+    return False
 
 
 def _key(account_id: str, export_id: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Any
 
 from botocore.exceptions import ClientError, HTTPClientError
@@ -56,6 +57,19 @@ def cancellation_codes(error: BaseException) -> list[str]:
 def is_condition_failure(error: BaseException) -> bool:
     """Somebody else changed what the write was based on: read again."""
     return error_code(error) == CONDITION_FAILED or "ConditionalCheckFailed" in cancellation_codes(error)
+
+
+class UnlessOvertaken:
+    """A conditional write inside is left undone where its condition fails: somebody was faster, and that is fine."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Pass over the failed condition, and nothing else."""
+        return error is not None and is_condition_failure(error)
 
 
 def is_contention(error: BaseException) -> bool:

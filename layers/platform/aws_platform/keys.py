@@ -88,7 +88,9 @@ def verify_prefix(settled_on: date, part: str, day: date) -> str:
 def verify_sort_key(settled_on: date, account_id: str, day: date, version: int) -> str:
     """Sorts the days to verify by when they were settled, then by part of the archive and usage day.
 
-    `version` is the account's: a day that is billed again makes another entry.
+    `version` is the account's: a day that is billed again makes another entry. A day that is settled twice on one day
+    without a bill, for late calls that are not chargeable, makes the same entry: a verification that compared the
+    archive between the two may then take both out. Only charges matter to bills, and there were none.
     """
     return f"{verify_prefix(settled_on, account_hash(account_id), day)}{account_id}#{version}"
 

@@ -22,6 +22,7 @@ from rating.civil import ONE_DAY, rfc3339, start_of
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from aws_platform.settings import Settings
     from rating.account import Account
     from rating.funds import Movement
 
@@ -86,14 +87,15 @@ def journal_entries(
     dynamodb: DynamoDBClient, table: str, account_id: str, first: date | None = None, last: date | None = None
 ) -> Iterator[JournalEntry]:
     """Every movement from the first to the last day, both included, oldest first; an open end leaves nothing out."""
+    prefix = keys.JOURNAL_PREFIX
     for item in query_all(
         dynamodb,
         TableName=table,
         KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
         ExpressionAttributeValues={
             ":pk": {"S": keys.ledger(account_id)},
-            ":first": {"S": f"J#{rfc3339(start_of(first))}" if first else "J#"},
-            ":last": {"S": f"J#{rfc3339(start_of(last + ONE_DAY))}" if last else "J#~"},
+            ":first": {"S": f"{prefix}{rfc3339(start_of(first))}" if first else prefix},
+            ":last": {"S": f"{prefix}{rfc3339(start_of(last + ONE_DAY))}" if last else f"{prefix}~"},
         },
         ConsistentRead=True,
     ):
@@ -145,6 +147,21 @@ def through(dynamodb: DynamoDBClient, table: str, account_id: str, last: str) ->
         },
         ConsistentRead=True,
     )
+
+
+def move_timer(
+    dynamodb: DynamoDBClient, settings: Settings, account_id: str, sort_key: str, due_at: datetime, then: datetime
+) -> None:
+    """Have a timer of an item come due later, if it is still the one of `due_at`."""
+    seen, new = (keys.timer(account_id, at, sort_key, settings.due_shards) for at in (due_at, then))
+    with failures.UnlessOvertaken():
+        dynamodb.update_item(
+            TableName=settings.ledger_table,
+            Key={"pk": {"S": keys.ledger(account_id)}, "sk": {"S": sort_key}},
+            UpdateExpression="SET due_sk = :then",
+            ConditionExpression="due_sk = :seen",
+            ExpressionAttributeValues={":then": new["due_sk"], ":seen": seen["due_sk"]},
+        )
 
 
 def transact(dynamodb: DynamoDBClient, items: Sequence[Mapping[str, Any]]) -> None:

@@ -155,16 +155,13 @@ def put_day(
         item["totals"] = {"B": packed}
     if expires_at is not None:
         item["expires_at"] = {"N": str(expires_at)}
-    try:
+    with failures.UnlessOvertaken():
         dynamodb.put_item(
             TableName=table,
             Item=item,
             ConditionExpression="attribute_not_exists(pk) OR calls <= :calls",
             ExpressionAttributeValues={":calls": {"N": str(calls)}},
         )
-    except Exception as error:
-        if not failures.is_condition_failure(error):
-            raise
 
 
 def counted_days(

@@ -1,6 +1,7 @@
 """What an account would be charged: usage that no bill holds yet, allocated and priced.
 
-The settlement, the preview and the verification all compute it here.
+The settlement and the preview compute it here. The verification does not: it judges what was issued by the evidence
+(`verification`), and shares only how bills are found.
 """
 
 from __future__ import annotations

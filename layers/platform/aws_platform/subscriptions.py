@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from aws_platform import failures, keys
 from aws_platform.accounts import read_account
 from aws_platform.deliveries import Channel, Status, recipient_key
@@ -197,16 +195,13 @@ def block_address(dynamodb: DynamoDBClient, table: str, account_id: str, blocked
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": {":refused": item["status"]},
         }
-    try:
+    with failures.UnlessOvertaken():
         dynamodb.put_item(**put)
-    except ClientError as error:
-        if not failures.is_condition_failure(error):
-            raise
 
 
 def forget_refusal(dynamodb: DynamoDBClient, table: str, account_id: str, address: str) -> None:
     """The provider takes messages to the address again; a bounce that came meanwhile stands."""
-    try:
+    with failures.UnlessOvertaken():
         dynamodb.delete_item(
             TableName=table,
             Key=_address_key(account_id, address),
@@ -214,9 +209,6 @@ def forget_refusal(dynamodb: DynamoDBClient, table: str, account_id: str, addres
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues={":refused": {"S": Status.REFUSED.value}},
         )
-    except ClientError as error:
-        if not failures.is_condition_failure(error):
-            raise
 
 
 def unblock(table: str, account_id: str, subscription: Subscription) -> list[dict[str, Any]]:

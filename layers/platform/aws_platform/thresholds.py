@@ -73,11 +73,8 @@ def postpone(reader: Reader, account_id: str, tags: Iterable[str], due_at: datet
     for tag in tags:
         key = _look_key(account_id, tag)
         due = keys.timer(account_id, due_at, key["sk"]["S"], settings.due_shards)
-        try:
+        with failures.UnlessOvertaken():
             reader.dynamodb.put_item(TableName=settings.ledger_table, Item={**key, **due}, **condition)
-        except Exception as error:
-            if not failures.is_condition_failure(error):
-                raise
 
 
 def make_up(reader: Reader, account_id: str, tag: str, due_at: datetime, now: datetime) -> None:
@@ -85,16 +82,13 @@ def make_up(reader: Reader, account_id: str, tag: str, due_at: datetime, now: da
     tell(reader, account_id, [tag], now)
     settings, key = reader.settings, _look_key(account_id, tag)
     due = keys.timer(account_id, due_at, key["sk"]["S"], settings.due_shards)
-    try:
+    with failures.UnlessOvertaken():
         reader.dynamodb.delete_item(
             TableName=settings.ledger_table,
             Key=key,
             ConditionExpression="due_sk = :seen",
             ExpressionAttributeValues={":seen": due["due_sk"]},
         )
-    except Exception as error:
-        if not failures.is_condition_failure(error):
-            raise
 
 
 def _look_key(account_id: str, tag: str) -> dict[str, Any]:

@@ -7,12 +7,13 @@ for the items of a transaction become visible one by one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from aws_platform import failures, keys
 from aws_platform.accounts import read_account
+from aws_platform.bills import LastBillMissingError
 from aws_platform.due import DueDay
 from aws_platform.evidence import Evidence
 from aws_platform.ledger import OutdatedError
@@ -29,12 +30,14 @@ from rating.schedule import begun_run_day, run_day
 from rating.verification import (
     Difference,
     Ground,
+    Kind,
     charges_of,
     package_differences,
+    period_differences,
     taking_differences,
     usage_differences,
 )
-from rating.verified_money import charge_differences, money_differences
+from rating.verified_money import Page, charge_differences, money_differences
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -47,6 +50,15 @@ type Cut = tuple[datetime, Mapping[str, int]]
 """Calls by tag from an instant on."""
 type Counts = dict[tuple[tuple[datetime, ...], tuple[str, ...]], Sequence[Cut]]
 """Counts of a day, by how it was cut and which bills it had before it was counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What the looks of one verification have found so far."""
+
+    counts: Counts = field(default_factory=dict)
+    without_last_bill: set[int] = field(default_factory=set)
+    """Versions of the account at which its last bill was not there. Seen twice, it is not only hidden yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +95,20 @@ class Verifier:
         the `whole_month` is asked for. Raises LookupError where there is no such account, TryAgainError where it
         changes all the time.
         """
-        counts: Counts = {}
+        looks = Looks()
         before: Verified | None = None
         for _ in failures.attempts():
             try:
-                found = self._look(account_id, day, now, counts, whole_month=whole_month)
+                found = self._look(account_id, day, now, looks, whole_month=whole_month)
             except OutdatedError:
                 continue
             if not found.errors or found == before:
                 return found
             before = found
-            counts.clear()
+            looks.counts.clear()
         raise failures.TryAgainError
 
-    def _look(self, account_id: str, day: date, now: datetime, counts: Counts, *, whole_month: bool) -> Verified:
+    def _look(self, account_id: str, day: date, now: datetime, looks: Looks, *, whole_month: bool) -> Verified:
         snapshot = read_snapshot(self.dynamodb, self.settings.ledger_table, account_id)
         if snapshot is None:
             msg = f"there is no account {account_id}"
@@ -104,12 +116,14 @@ class Verifier:
         account = snapshot.account
         if account.cycle is None:
             return Verified(account_id, day, day < begun_run_day(now), None, ())
-        issued = self._issued(account, day)
-        counted = self._counted(account, day, issued, counts)
+        issued, differences = self._issued(account, day, looks)
+        counted = self._counted(account, day, issued, looks.counts)
         waiting = self._waiting(account_id, day)
-        differences = usage_differences(counted, _of_day(issued, day), waiting=waiting)
+        differences += usage_differences(counted, _of_day(issued, day), waiting=waiting)
+        usage = _billed_with(account, day)
         wanted = [bill for bill in issued if whole_month or _first_day_of(bill) == day]
         if wanted:
+            differences += period_differences(wanted, usage.first_day, usage.last_day)
             differences += self._judge(snapshot, wanted, issued, now)
         # Usage that was billed after the account was read does not wait any more: without its bill it would be wrong.
         if read_account(self.dynamodb, self.settings.ledger_table, account_id) != account:
@@ -118,13 +132,22 @@ class Verifier:
         charged_at = max((bill.charged_at for bill in _of_day(issued, day)), default=None)
         return Verified(account_id, day, settled, charged_at, tuple(differences))
 
-    def _issued(self, account: Account, day: date) -> list[Bill]:
-        """The bills of the day, of a monthly account those of its month, in the order in which they were issued."""
-        usage = Usage([DueDay(day)], day, day)
-        if cycle_of(account) is Cycle.MONTHLY:
-            month = month_of(day)
-            usage = Usage([DueDay(day)], first_day(month), last_day(month))
-        return sorted(issued_before(self.dynamodb, self.settings, account, usage), key=lambda bill: bill.version)
+    def _issued(self, account: Account, day: date, looks: Looks) -> tuple[list[Bill], list[Difference]]:
+        """The bills of the day, of a monthly account those of its month, in the order in which they were issued.
+
+        And what is wrong with them as a whole. Raises OutdatedError where the last one may only not be visible yet.
+        """
+        differences = []
+        try:
+            found = issued_before(self.dynamodb, self.settings, account, _billed_with(account, day))
+        except LastBillMissingError as error:
+            if account.version not in looks.without_last_bill:
+                looks.without_last_bill.add(account.version)
+                raise
+            found = list(error.known)
+            last = account.last_bill
+            differences.append(Difference(Kind.BILL, "the account's last bill is not there", None, last, bill_id=last))
+        return sorted(found, key=lambda bill: bill.version), differences
 
     def _counted(self, account: Account, day: date, issued: Sequence[Bill], counts: Counts) -> Sequence[Cut]:
         """The records of the day by the segments of its bills: not the counts beside them, which a run may go by."""
@@ -178,10 +201,29 @@ class Verifier:
         differences = []
         for bill in wanted:
             before = [one for one in issued if one.version < bill.version]
-            differences += taking_differences(ground, bill, before)
-            differences += charge_differences(bill, charges_of(ground, bill, before))
-            differences += money_differences(bill, pages.get(bill.version))
+            differences += _judge_one(ground, bill, before, pages.get(bill.version))
         return differences + package_differences(packages, ground.bills, kept)
+
+
+def _judge_one(ground: Ground, bill: Bill, before: Sequence[Bill], page: Page | None) -> list[Difference]:
+    """One bill, given those before it. One that is so crippled that nothing can be computed from it is told as such."""
+    try:
+        return [
+            *taking_differences(ground, bill, before),
+            *charge_differences(bill, charges_of(ground, bill, before)),
+            *money_differences(bill, page),
+        ]
+    except (ValueError, LookupError, ArithmeticError, StopIteration) as error:
+        detail = f"cannot be computed: {type(error).__name__}"
+        return [Difference(Kind.BILL, detail, None, None, bill_id=bill.bill_id)]
+
+
+def _billed_with(account: Account, day: date) -> Usage:
+    """What is billed together with a day: the day alone, or its month."""
+    if cycle_of(account) is Cycle.DAILY:
+        return Usage([DueDay(day)], day, day)
+    month = month_of(day)
+    return Usage([DueDay(day)], first_day(month), last_day(month))
 
 
 def _is_of(part: CountedSegment, day: date) -> bool:

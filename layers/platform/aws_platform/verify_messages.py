@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from aws_platform import keys
+from rating.civil import ONE_DAY
 
 CHARGES = "charges"
 """The task of a message for the charges of one account and day."""
@@ -14,16 +15,23 @@ ARCHIVE = "archive"
 """The task of a message for one part of the archive of a day: of the accounts that were settled on the same day."""
 
 
-def charges_message(due_sk: str) -> Mapping[str, Any]:
-    """The message for the account and day of an entry in the index of days to verify."""
-    _, _, day, account_id = keys.read_verify(due_sk)
-    return {"task": CHARGES, "account_id": account_id, "day": day}
+def charges_message(account_id: str, day: date) -> Mapping[str, Any]:
+    """The message for the charges of an account and day: queued by the pass that works their part off."""
+    return {"task": CHARGES, "account_id": account_id, "day": day.isoformat()}
 
 
 def archive_message(due_sk: str) -> Mapping[str, Any]:
     """The message for the part that the entry is in."""
     settled_on, part, day, _ = keys.read_verify(due_sk)
     return {"task": ARCHIVE, "settled_on": settled_on, "part": part, "day": day}
+
+
+def is_whole(message: Mapping[str, Any]) -> bool:
+    """Whether the part is of the day before its settlement: then all accounts that had usage are settled in it (D3).
+
+    Of an older day only those are that had late usage, or whose month is over.
+    """
+    return date.fromisoformat(message["settled_on"]) == date.fromisoformat(message["day"]) + ONE_DAY
 
 
 def prefix_of(message: Mapping[str, Any]) -> str:

@@ -42,6 +42,8 @@ class Kind(StrEnum):
     """Which money paid (D16)."""
     JOURNAL = "journal"
     """What the journal says of the bill."""
+    BILL = "bill"
+    """The bill itself: it is not there, is for other days, or cannot be computed from what it holds."""
     ARCHIVE = "archive"
     """A call that is counted and not archived, archived and not counted, or archived as another one."""
 
@@ -177,6 +179,16 @@ def package_differences(
                     Difference(Kind.PACKAGE, what, str(said), str(right), tag=one.tag, package_id=one.package_id)
                 )
     return found
+
+
+def period_differences(bills: Iterable[Bill], first: date, last: date) -> list[Difference]:
+    """The days that bills say they are for, against those that are billed together (D3)."""
+    return [
+        Difference(Kind.BILL, what, said.isoformat(), right.isoformat(), bill_id=bill.bill_id)
+        for bill in bills
+        for what, said, right in (("first day", bill.first_day, first), ("last day", bill.last_day, last))
+        if said != right
+    ]
 
 
 def taking_differences(ground: Ground, bill: Bill, before: Sequence[Bill]) -> list[Difference]:

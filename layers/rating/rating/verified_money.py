@@ -10,16 +10,20 @@ from itertools import zip_longest
 from rating import money
 from rating.bill import Bill, BilledCharge, billed
 from rating.billing import Line, ResourceCharge
-from rating.funds import Fund, share_out
+from rating.funds import Fund, Movement, share_out
 from rating.verification import Difference, Kind
+
+SETTLEMENT = "settlement"
+"""The kind of the journal's pages of settlements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """What the journal has at a bill's place: signed movements, in order."""
 
+    kind: str
     reference: str
-    movements: Sequence[tuple[Fund, Decimal]]
+    movements: Sequence[Movement]
 
 
 def charge_differences(bill: Bill, computed: Sequence[ResourceCharge]) -> list[Difference]:
@@ -116,7 +120,10 @@ def _amount_differences(bill: Bill, computed: Sequence[ResourceCharge]) -> list[
 
 
 def _journal_differences(bill: Bill, page: Page | None) -> list[Difference]:
-    """The page names the bill and takes what it deducted, and a voucher's part where one paid."""
+    """The page names the bill and takes what it deducted, and a voucher's part where one paid.
+
+    Where it moves a fund twice, what the fund holds afterwards follows. Pages before it are not looked at.
+    """
     if page is None:
         # A bill that packages have covered moves no money.
         if not any(charge.amount for charge in bill.charges):
@@ -125,20 +132,33 @@ def _journal_differences(bill: Bill, page: Page | None) -> list[Difference]:
     found = []
     if page.reference != bill.bill_id:
         found.append(Difference(Kind.JOURNAL, "reference", page.reference, bill.bill_id, bill.bill_id))
-    moved = sum((amount for _, amount in page.movements), money.ZERO)
+    if page.kind != SETTLEMENT:
+        found.append(Difference(Kind.JOURNAL, "kind", page.kind, SETTLEMENT, bill.bill_id))
+    found += _balance_differences(bill, page)
+    moved = sum((one.amount for one in page.movements), money.ZERO)
     if moved != -bill.amount:
         said, right = money.yuan(moved), money.yuan(-bill.amount)
         found.append(Difference(Kind.JOURNAL, "sum of the entries", said, right, bill.bill_id))
-    by_voucher = any(fund is Fund.VOUCHER for fund, _ in page.movements)
+    by_voucher = any(one.fund is Fund.VOUCHER for one in page.movements)
     if by_voucher != (bill.voucher_id is not None):
         entry = "an entry of a voucher" if by_voucher else None
         found.append(Difference(Kind.JOURNAL, "voucher", entry, bill.voucher_id, bill.bill_id))
     return found
 
 
+def _balance_differences(bill: Bill, page: Page) -> Iterable[Difference]:
+    balances: dict[Fund, Decimal] = {}
+    for one in page.movements:
+        right = balances.get(one.fund, one.balance_after - one.amount) + one.amount
+        if one.balance_after != right:
+            said, computed = money.yuan(one.balance_after), money.yuan(right)
+            yield Difference(Kind.JOURNAL, f"balance of {one.fund}", said, computed, bill.bill_id)
+        balances[one.fund] = one.balance_after
+
+
 def _shares(bill: Bill, page: Page) -> list[Mapping[Fund, Decimal]]:
     """How each charge was paid, by what the journal says was paid: credits to cash, the rest in proportion (D16)."""
-    payment = {fund: -amount for fund, amount in page.movements if amount < 0}
+    payment = {one.fund: -one.amount for one in page.movements if one.amount < 0}
     shares = share_out(payment, [max(charge.amount, money.ZERO) for charge in bill.charges])
     return [
         {Fund.CASH: charge.amount} if charge.amount < 0 else share
@@ -148,6 +168,8 @@ def _shares(bill: Bill, page: Page) -> list[Mapping[Fund, Decimal]]:
 
 def _paid_lines(charge: BilledCharge) -> list[Mapping[Fund, Decimal]]:
     """How each line of a charge is paid, by how the charge is."""
+    if not charge.lines:
+        return []
     if charge.amount >= 0 > min(charge.payment.values(), default=money.ZERO):
         # No split of a charge has such a part; that there is one is told of the charge.
         return [line.payment for line in charge.lines]

@@ -105,6 +105,16 @@ def test_every_object_of_every_page_is_read() -> None:
     assert archive_size(Bucket(objects), "bucket", DAY, PART) == sum(in_place)  # type: ignore[arg-type]
 
 
+def test_accounts_that_are_passed_over_are_named() -> None:
+    """Whose packs are there and not wanted is said, by their heads alone, and nobody of the wanted ones."""
+    others = [one for one in map("other-{}".format, range(100)) if account_hash(one) == PART][:2]
+    lines = [pack("e-1"), *(pack("o-1", account_id=one).replace(b"]]", b"") for one in others * 2)]
+    passed_over: set[str] = set()
+    bucket: Any = Bucket({f"{PLACE}o": b"".join(lines)})
+    assert list(archived_calls(bucket, "bucket", DAY, PART, {"acct-1", "nobody"}, passed_over)) == [call("e-1")]
+    assert passed_over == set(others)
+
+
 def test_only_the_wanted_accounts_are_read() -> None:
     """Packs of other accounts are passed over, without a look at what they hold."""
     other = next(f"other-{one}" for one in range(1000) if account_hash(f"other-{one}") == PART)

@@ -13,7 +13,7 @@ from rating.allocation import Conditions, Source, allocate
 from rating.bill import Bill, TransactionType, billed, counted
 from rating.billing import Line, Quantities, ResourceCharge, daily_charges
 from rating.civil import end_of
-from rating.funds import Fund, Funds, settle
+from rating.funds import Fund, Funds, Movement, settle
 from rating.history import Switch
 from rating.pricing import AppliedPrice, Terms, daily_price
 from rating.verification import (
@@ -25,7 +25,7 @@ from rating.verification import (
     taking_differences,
     usage_differences,
 )
-from rating.verified_money import Page, money_differences
+from rating.verified_money import SETTLEMENT, Page, money_differences
 from tests.unit.rating.building import TAG, Book, at, day, package, whole
 
 DAY = day("2025-03-02")
@@ -53,8 +53,13 @@ def bill(calls: int, given: int = 0, version: int = 9, on: date = DAY) -> Bill:
 
 
 def page(one: Bill, *entries: tuple[Fund, str]) -> Page:
-    """A page of the journal."""
-    return Page(one.bill_id, [(fund, Decimal(amount)) for fund, amount in entries])
+    """A page of the journal; every fund held 100 yuan before."""
+    balances = dict.fromkeys(Fund, Decimal(100))
+    movements = []
+    for fund, amount in entries:
+        balances[fund] += Decimal(amount)
+        movements.append(Movement(fund, Decimal(amount), balances[fund]))
+    return Page(SETTLEMENT, one.bill_id, movements)
 
 
 def ground(*packages: Held, bills: tuple[Bill, ...] = (), **more: object) -> Ground:
@@ -163,6 +168,17 @@ def test_a_credit_goes_to_cash() -> None:
     assert kinds(money_differences(one, page(one, (Fund.CASH, "44.50"), (Fund.CASH, "-2.00")))) == ["journal"]
     by_gift = money_differences(one, page(one, (Fund.CASH, "44.50"), (Fund.GIFT, "-3.00")))
     assert [(found.kind, found.tag) for found in by_gift] == [(Kind.PAYMENT, "other")]
+
+
+def test_balances_of_a_page_follow() -> None:
+    """What a fund holds after a movement is what it held after the one before on the page, and what was moved."""
+    one = credit()
+    right = page(one, (Fund.CASH, "44.50"), (Fund.CASH, "-3.00"))
+    first, second = right.movements
+    wrong = replace(right, movements=[first, replace(second, balance_after=second.balance_after + 1)])
+    (found,) = money_differences(one, wrong)
+    assert (found.kind, found.detail) == (Kind.JOURNAL, "balance of cash")
+    assert (found.charged, found.computed) == ("142.50", "141.50")
 
 
 def test_a_bill_that_moves_nothing_has_no_page() -> None:
