@@ -92,7 +92,15 @@ format: setup  ## lay out the code as `lint` wants it
 
 .PHONY: test
 test: lint build  ## every check that must pass before a change lands
+	@$(MAKE) --jobs=2 --output-sync=target test-side-by-side test-in-turn
+
+# The second of these waits for processes of its own most of the time, so both run at once.
+.PHONY: test-side-by-side
+test-side-by-side: setup
 	$(if $(PARALLEL_TESTS),$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup $(PARALLEL_TESTS))
+
+.PHONY: test-in-turn
+test-in-turn: build
 	$(if $(SERIAL_TESTS),$(BIN)/pytest $(SERIAL_TESTS))
 
 # --- Running ----------------------------------------------------------------------------------------------------------

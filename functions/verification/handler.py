@@ -163,7 +163,7 @@ class Worker:
     def _done(self, day: date, entry: str) -> None:
         """Take a day out of the index, unless it was billed again: that is for the next verification."""
         account_id = keys.read_verify(entry)[3]
-        try:
+        with failures.UnlessOvertaken():
             self.dynamodb.update_item(
                 TableName=self.settings.usage_table,
                 Key={"pk": {"S": keys.usage_account(account_id)}, "sk": {"S": keys.day_item(day)}},
@@ -171,9 +171,6 @@ class Worker:
                 ConditionExpression="due_sk = :seen",
                 ExpressionAttributeValues={":seen": {"S": entry}},
             )
-        except Exception as error:
-            if not failures.is_condition_failure(error):
-                raise
 
 
 def _missing(message: Mapping[str, Any], compared: Iterable[Compared]) -> list[str]:

@@ -14,7 +14,7 @@ def _table() -> Table:
 
 
 def _query(index: planning.Index, after: str, **more: Any) -> dict[str, Any]:
-    values = {":pk": {"S": "due#0"}, ":after": {"S": after}}
+    values = {":pk": {"S": "due#0"}, ":first": {"S": "0"}, ":after": {"S": after}}
     return index.answer("Query", {"TableName": "usage", "ExpressionAttributeValues": values, **more})
 
 
