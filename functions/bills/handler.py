@@ -28,7 +28,7 @@ from aws_platform.bill_rows import (
 )
 from aws_platform.bills import bills_by_charge, bills_by_usage
 from aws_platform.contact_fields import Locale
-from aws_platform.days import Day, day_range
+from aws_platform.days import MONTH_PATTERN, Day, day_range
 from aws_platform.ledger import JournalEntry, journal_entries, up_to_date
 from aws_platform.paging import DEFAULT_LIMIT, Cursor, Limit, page
 from aws_platform.price_book import read_catalog
@@ -60,7 +60,7 @@ TAGS = ["Bills"]
 MAX_DAYS = 90
 _DEFAULT_DAYS = timedelta(days=29)
 
-Month = Annotated[str, Query(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", description="YYYY-MM")]
+Month = Annotated[str, Query(pattern=MONTH_PATTERN, description="YYYY-MM")]
 Basis = Annotated[Literal["charge", "usage"], Query(description="the month is that of the usage day, or of the charge")]
 Text = Annotated[str | None, Query(max_length=200)]
 TagCode = Annotated[str | None, Query(max_length=64, description="a billing tag")]

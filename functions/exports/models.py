@@ -9,10 +9,9 @@ from pydantic import AfterValidator, Field, StrictStr
 
 from aws_platform.api import Body, Shown
 from aws_platform.contact_fields import Locale
+from aws_platform.days import MONTH_PATTERN
 
-ExportMonth = Annotated[
-    StrictStr, Field(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", description="YYYY-MM", examples=["2025-03"])
-]
+ExportMonth = Annotated[StrictStr, Field(pattern=MONTH_PATTERN, description="YYYY-MM", examples=["2025-03"])]
 ExportBasis = Literal["charge", "usage"]
 ExportKind = Literal["resources", "details", "pack", "focus"]
 ExportFormat = Literal["csv", "xlsx"]

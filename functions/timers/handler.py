@@ -18,7 +18,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 from aws_platform import clients, clock, keys, thresholds
-from aws_platform.ledger import query_all
+from aws_platform.due_index import due_entries
 from aws_platform.settings import Settings
 from aws_platform.standing import Reader
 from aws_platform.tasks import in_turn, side_by_side
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 logger = Logger()
-_DUE_INDEX = "DueIndex"
 _AT_ONCE = 1000
 """Timers that are read before they are done."""
 _FEW = 8
@@ -91,15 +90,7 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: A
 
 def due_timers(dynamodb: DynamoDBClient, table: str, shard: str, now: datetime) -> Iterator[str]:
     """What of a shard is due, as `keys.timer` names it, first due first."""
-    for item in query_all(
-        dynamodb,
-        TableName=table,
-        IndexName=_DUE_INDEX,
-        KeyConditionExpression="due_pk = :pk AND due_sk < :after",
-        ExpressionAttributeValues={":pk": {"S": shard}, ":after": {"S": rfc3339(now + ONE_SECOND)}},
-        ProjectionExpression="due_sk",
-    ):
-        yield item["due_sk"]["S"]
+    return due_entries(dynamodb, table, shard, "0", rfc3339(now + ONE_SECOND))
 
 
 def together(timers: Sequence[str], now: datetime) -> list[Work]:

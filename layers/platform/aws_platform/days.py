@@ -14,6 +14,8 @@ from aws_platform.problems import FieldError
 FIRST_DAY = date(2000, 1, 1)
 LAST_DAY = date(2999, 12, 30)
 """Nothing is older or newer: days beyond are taken for these, so that there is room to count from them."""
+MONTH_PATTERN = r"^2[0-9]{3}-(0[1-9]|1[0-2])$"
+"""A month as the contract writes it."""
 
 
 def _day(value: object) -> date:
