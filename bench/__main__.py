@@ -1,8 +1,17 @@
-"""`python -m bench [PART ...]`: every figure beside its target; all parts unless some are named."""
+"""`python -m bench [PART ...]`: every figure beside its target; all parts unless some are named.
+
+`python -m bench record` keeps the units that are priced, and has docs/scale.md say what they come to; with `prices`
+behind it only the template and the prices are looked at again.
+"""
 
 import sys
 
 from bench.running import PARTS, run
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:] or PARTS))
+    if sys.argv[1:2] == ["record"]:
+        from bench.costs import record
+
+        record(whole=sys.argv[2:] != ["prices"])
+    else:
+        sys.exit(run(sys.argv[1:] or PARTS))

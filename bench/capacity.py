@@ -20,6 +20,8 @@ READ_UNIT_BYTES = 4096
 PAGE_BYTES = 1024 * 1024
 """A query reads this much and no more before it answers."""
 TRANSACTION_FACTOR = 2
+STORED_BYTES = 100
+"""What an item takes in a table, and its entry in an index, beside its own size."""
 _CONTAINER_BYTES = 3
 _ELEMENT_BYTES = 1
 
@@ -33,14 +35,14 @@ def value_bytes(value: Mapping[str, Any]) -> int:
     """The size of one attribute value. Raises ValueError for a type that the product does not use."""
     ((kind, content),) = value.items()
     match kind:
-        case "S":
-            return len(content.encode())
-        case "B":
-            return len(content)
+        case "S" | "B":
+            return len(content.encode() if kind == "S" else content)
         case "N":
             return _number_bytes(content)
         case "BOOL" | "NULL":
             return 1
+        case "SS":
+            return _CONTAINER_BYTES + sum(len(one.encode()) for one in content)
         case "L":
             return _CONTAINER_BYTES + sum(_ELEMENT_BYTES + value_bytes(one) for one in content)
         case "M":
@@ -130,6 +132,11 @@ class Table:
         """Write units of a write whose condition was not met."""
         factor = TRANSACTION_FACTOR if transaction else 1
         return factor * write_units(max(item_bytes(image) if image else 0 for image in (before, wanted)))
+
+    def stored(self, item: Item) -> int:
+        """Bytes that storage is charged for, indexes included."""
+        copies = [item, *(entry for index in self.indexes if (entry := index.entry(self.keys, item)))]
+        return sum(item_bytes(copy) + STORED_BYTES for copy in copies)
 
     def _index_write(self, index: Index, before: Item | None, after: Item | None) -> int:
         """Nothing where the entry stays as it is; a removal and an addition where its key changes."""

@@ -11,14 +11,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
 
 from bench.figures import Figure, Section
-from tests.local_invoke.rie import BUILD, Runtime, payload
+from local.deploy import BUILD
+from tests.local_invoke.rie import Runtime, payload
 
 EVENT_TARGET, API_TARGET = 1.3, 2.0
 _ROUNDS = 4
@@ -70,6 +71,8 @@ class Start:
 
     init: float
     answer: float
+    memory: float
+    """Most that the process had, MiB."""
 
 
 class _Nothing(BaseHTTPRequestHandler):
@@ -103,8 +106,9 @@ def start(runtime: Runtime, event: Any) -> Start:
     """Start a function with its first event."""
     with runtime:
         runtime.invoke(event)
-        answer = time.clock_gettime(_cpu_clock(_function_process())) * 1e3
-        return Start(runtime.init.cpu, answer)
+        process = _function_process()
+        answer = time.clock_gettime(_cpu_clock(process)) * 1e3
+        return Start(runtime.init.cpu, answer, _peak_memory(process))
 
 
 def _function_process() -> int:
@@ -115,6 +119,12 @@ def _function_process() -> int:
         message = f"the function is one of the processes {own}"
         raise RuntimeError(message)
     return own[0]
+
+
+def _peak_memory(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(peak) / 1024
 
 
 def _own_id() -> int:
@@ -162,12 +172,13 @@ def measure() -> Section:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         starts = _starts(folder, stack.enter_context(_nothing()))
     best = {
-        name: Start(min(one.init for one in found), min(one.answer for one in found)) for name, found in starts.items()
+        name: Start(*(min(getattr(one, part.name) for one in found) for part in fields(Start)))
+        for name, found in starts.items()
     }
     figures = []
     for function in FUNCTIONS:
         base, own = best[_base(function.layers)], best[function.name]
-        note = f"{own.answer:.0f} to {base.answer:.0f} ms"
+        note = f"{own.answer:.0f} to {base.answer:.0f} ms, {own.memory:.0f} MiB"
         name = f"{function.name}: to the first answer"
         figures.append(Figure(name, own.answer / base.answer, "x", function.target, 2, note))
         note = f"{own.init:.0f} to {base.init:.0f} ms"

@@ -85,10 +85,8 @@ def _figures(scene: Scene) -> Iterator[Figure]:
     path = f"/v1/accounts/{account_id}"
     scene.now = NOW
     scene.open_account(account_id, Decimal(100_000_000))
-    order = {"items": [{"sku": f"{TAG}:10000", "quantity": PACKAGES - 1}]}
     with scene.labelled("before"):
-        call(scene, "POST", f"{path}/orders", order, "before")
-        _use(scene, account_id)
+        stock(scene, account_id)
     one = {"items": [{"sku": f"{TAG}:10000", "quantity": 1}]}
     with scene.labelled("order"):
         bought = call(scene, "POST", f"{path}/orders", one, "one")["packages"][0]["package_id"]
@@ -107,10 +105,17 @@ def _figures(scene: Scene) -> Iterator[Figure]:
     yield Figure("an entitlement check: CPU without the AWS client", own, "ms", MILLISECONDS_TARGET, 2, "best of many")
 
 
-def _use(scene: Scene, account_id: str) -> None:
+def stock(scene: Scene, account_id: str, events: int = _EVENTS) -> None:
+    """Fill a wallet, and use some of it today."""
+    order = {"items": [{"sku": f"{TAG}:10000", "quantity": PACKAGES - 1}]}
+    call(scene, "POST", f"/v1/accounts/{account_id}/orders", order, "before")
+    _use(scene, account_id, events)
+
+
+def _use(scene: Scene, account_id: str, events: int) -> None:
     """A day's usage up to now, and the live totals of it."""
     begun = len(scene.tap.written)
-    calls = traffic.calls(_EVENTS, NOW - timedelta(hours=9), timedelta(seconds=30), mixed=True)
+    calls = traffic.calls(events, NOW - timedelta(hours=9), timedelta(seconds=30), mixed=True)
     meter = scene.process(0)
     ingest = import_module("ingest.handler")
     with mock.patch.multiple(ingest, meter=lambda: meter):

@@ -37,7 +37,7 @@ def measure() -> Section:
     with Emulator() as emulator, Scenes(emulator).fresh() as scene:
         scene.now = start_of(date(2025, 4, 2))
         scene.open_account(account_id, Decimal(100_000_000))
-        stored = _put_month(scene, account_id, MONTH)
+        stored = put_month(scene, account_id, MONTH)
         # First all reads, for the clients are new ones once CPU has been measured.
         readings = [
             _read(scene, account_id, "all fees, one answer of 1,000 rows", f"details?month={MONTH}&limit=1000"),
@@ -48,14 +48,14 @@ def measure() -> Section:
         month = MONTH
         for _ in range(11):
             month = previous_month(month)
-            _put_month(scene, account_id, month)
+            put_month(scene, account_id, month)
         readings.append(_read(scene, account_id, "overview, with a year behind it", f"overview?month={MONTH}"))
         figures = [figure for one in readings for figure in _figures(one, scene.now)]
     remark = f"{stored:,.0f} bytes a bill of {len(load().tags)} tags with packages, compressed. Best of many."
     return Section(f"Reading a month's bill of {len(load().tags)} tags and {DAYS} days", figures, (remark,))
 
 
-def _put_month(scene: Scene, account_id: str, month: str) -> float:
+def put_month(scene: Scene, account_id: str, month: str) -> float:
     """Lay a month's bills into the table; the size of one as it is stored, in bytes."""
     items = [bill_to_item(account_id, bill) for bill in month_of_bills(first_day(month), last_day(month).day)]
     scene.put_all(scene.names["LedgerTable"], items)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -28,6 +28,7 @@ class Rollup:
     """A batch of the stream goes to the function one batching window after its first record."""
 
     scene: Scene
+    invoke: Callable[[Any], Mapping[str, Any]] = field(default=lambda event: handler.handle(event, None))
     invocations: int = 0
     _opened: datetime | None = None
     _taken: int = field(default=0)
@@ -52,7 +53,7 @@ class Rollup:
         with self.scene.labelled("rollup"):
             for group in batched(waiting, source()["BatchSize"], strict=False):
                 self.invocations += 1
-                answer = handler.handle({"Records": [stream_record(image) for image in group]}, None)
+                answer = self.invoke({"Records": [stream_record(image) for image in group]})
                 if answer["batchItemFailures"]:
                     message = f"the rollup refused {answer}"
                     raise RuntimeError(message)

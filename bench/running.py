@@ -21,6 +21,7 @@ PARTS = (
     "sweeping",
     "reading",
     "exporting",
+    "costs",
     "cold_start",
     "visibility",
 )

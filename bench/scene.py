@@ -84,9 +84,9 @@ class Scene:
         yield
         self.tap.label = before
 
-    def open_account(self, account_id: str, cash: Decimal) -> None:
-        """A daily account whose service is open; not counted."""
-        self.put_all(self.names["LedgerTable"], [account_to_item(open_account(account_id, cash))])
+    def open_account(self, account_id: str, cash: Decimal, opened_at: datetime = OPENED_AT) -> None:
+        """A daily account whose service is open, or a monthly one by its opening; not counted."""
+        self.put_all(self.names["LedgerTable"], [account_to_item(open_account(account_id, cash, opened_at))])
 
     def put_all(self, table: str, items: Sequence[Item]) -> None:
         """Many items at once; not counted."""
@@ -96,14 +96,14 @@ class Scene:
             self.raw.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item}} for item in group]})
 
 
-def open_account(account_id: str, cash: Decimal) -> Account:
-    """A daily account whose service is open, in its first version."""
+def open_account(account_id: str, cash: Decimal, opened_at: datetime = OPENED_AT) -> Account:
+    """An account whose service is open, in its first version."""
     return Account(
         account_id,
         "Example",
-        OPENED_AT,
+        opened_at,
         stage=Stage.OPENED,
-        opened_at=OPENED_AT,
+        opened_at=opened_at,
         funds=Funds(cash=cash),
         version=1,
     )
@@ -147,7 +147,8 @@ class Scenes:
 @contextmanager
 def forgotten() -> Iterator[None]:
     """New clients and caches inside, as in a process that has just started, and none of them left behind."""
-    caches = (clients.dynamodb, clients.dynamodb_once, clients.firehose, clients.sqs, ingest.meter)
+    others = (clients.firehose, clients.sqs, clients.events, clients.sesv2, clients.s3)
+    caches = (clients.dynamodb, clients.dynamodb_once, *others, ingest.meter)
     for cached in caches:
         cached.cache_clear()
     try:

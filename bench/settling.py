@@ -48,6 +48,8 @@ class Case:
     size: int
     """Bytes of all buckets together, at most."""
     targeted: bool
+    today: bool = False
+    """Whether the account has used something this morning already."""
 
 
 CASES = (
@@ -55,6 +57,7 @@ CASES = (
     Case("1 MB in buckets of one event", 1, PAGE_BYTES, targeted=True),
     Case("100 single events", 1, 7_900, targeted=True),
     Case("4 MB in buckets of 1 KB", 48, 4 * PAGE_BYTES, targeted=False),
+    Case("100 single events, and some of today", 1, 7_900, targeted=False, today=True),
 )
 
 
@@ -239,6 +242,8 @@ def _settling(scenes: Scenes) -> Iterator[Figure]:
         for number, case in enumerate(CASES):
             day = FIRST_DAY + number * timedelta(days=1)
             buckets = fill(scene, account_id, day, case)
+            if case.today:
+                fill(scene, account_id, day + timedelta(days=1), Case("", 1, 300, targeted=False))
             done.append((case, settle_account(scene, account_id, day), buckets))
     for case, settled, buckets in done:
         cpu = None

@@ -69,6 +69,8 @@ class Tap:
     """A client that nobody listens to: reads what an update has led to."""
     tables: Mapping[str, Table]
     label: str = ""
+    listening: bool = True
+    """Calls that nobody listens to cost no CPU of ours."""
     calls: list[Call] = field(default_factory=list)
     written: list[tuple[str, Item]] = field(default_factory=list)
     """New images in the order in which they were written: the tables' streams."""
@@ -87,6 +89,10 @@ class Tap:
     def know(self, table: str, item: Item) -> None:
         """An item that was written without the tap: the old image of the next write."""
         self._images[table, *self.tables[table].key_of(item)] = item
+
+    def images(self) -> dict[tuple[str, ...], Item | None]:
+        """What is known to lie in the tables now, by table and key."""
+        return dict(self._images)
 
     def total(self, label: str | None = None) -> Total:
         """The sum over all calls, or over those of one label."""
@@ -107,6 +113,8 @@ class Tap:
     # What the client tells us
 
     def _before(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> dict[str, Any] | None:
+        if not self.listening:
+            return None
         if model.name in _WRITES:
             context["bench.changes"] = list(self._changes(model.name, params))
         context["bench.params"] = params
@@ -117,6 +125,8 @@ class Tap:
         return {**asked, "ReturnConsumedCapacity": "INDEXES"}
 
     def _after(self, http_response: Any, parsed: dict[str, Any], model: Any, context: Any, **_: Any) -> None:
+        if not self.listening:
+            return
         failed = http_response.status_code >= _FIRST_ERROR_STATUS
         operation, params = model.name, context["bench.params"]
         emulated = 0.0
@@ -132,6 +142,8 @@ class Tap:
             self.calls.append(call)
 
     def _after_other(self, http_response: Any, model: Any, **_: Any) -> None:
+        if not self.listening:
+            return
         failed = http_response.status_code >= _FIRST_ERROR_STATUS
         with self._lock:
             self.calls.append(Call(self.label, model.name, failed=failed))

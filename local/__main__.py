@@ -42,7 +42,7 @@ def main() -> int:
         port, clock, state = (os.environ.get(name, "") for name in ("PORT", "CLOCK", "STATE"))
         with LocalCloud(int(port or 3000), clock or None, state or None) as cloud:
             _say(f"The local cloud is ready at {cloud.url} (business time {cloud.driver.now().isoformat()}).")
-            _say("Ctrl-C stops it.")
+            _say(f"Its AWS endpoint is {cloud.emulator.url}. Ctrl-C stops it.")
             while cloud.emulator.alive:
                 threading.Event().wait(1)
             _say(f"The embedded cloud ended by itself:\n{cloud.emulator.log_tail()}")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import uvicorn
-
 from local import outbox, timers
 from local.authorizer import Authorizer
 from local.clock import Clock, parse_time
+from local.connections import listen, serve
 from local.deploy import BUILD, SENDER, Stack, built_template, deploy
 from local.driver import Driver, DueSource, ScheduleSource
 from local.emulator import HOST, Emulator
@@ -36,6 +33,8 @@ READY_SECONDS = 60
 LONGEST_FUNCTION_SECONDS = 910
 RETRY_SECONDS = 20
 """Seconds after which a message whose function failed is handed out again, at the latest."""
+FROM_A_QUEUE_AT_ONCE = 4
+"""Processes of a function that work off one queue, at most: each start of one takes half a second of a core."""
 QUIET_AT_STOP_SECONDS = 10.0
 MARKERS = {"UsageTable": "LiveTable", "LedgerTable": "LedgerTable"}
 """For each table whose stream calls a function, the table in which that function answers a marker."""
@@ -87,13 +86,13 @@ class LocalCloud:
         """Start everything and wait until it answers. Raises EmulatorError, DeployError, OSError."""
         built_template(self._build)
         with contextlib.ExitStack() as undo:
-            listener = undo.enter_context(_listen(self._port))
+            listener = undo.enter_context(listen(self._port))
             undo.enter_context(self.emulator)
             self._stack = self._deployer(self.emulator, self._build)
             backend = self._backend(self._stack)
             if self.emulator.kept:
                 undo.callback(self._settle_down)
-            undo.callback(_serve(Gateway(backend), listener))
+            undo.callback(serve(Gateway(backend), listener))
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"
             self._warm_up(backend)
             self._exit = undo.pop_all()
@@ -115,6 +114,7 @@ class LocalCloud:
         clock.begin(self._began)
         self._keep_expired()
         self._retry_soon()
+        self._start_few()
         began = clock.read().began
         patient = Functions(self.emulator.client("lambda", LONGEST_FUNCTION_SECONDS), stack.resources)
         ledger_table = stack.resources["LedgerTable"]
@@ -176,6 +176,14 @@ class LocalCloud:
             if now > RETRY_SECONDS:
                 sqs.set_queue_attributes(QueueUrl=url, Attributes={name: str(RETRY_SECONDS)})
 
+    def _start_few(self) -> None:
+        """Bound how many processes of a function a queue starts: fifty cold starts at once help nobody here."""
+        functions = self.client("lambda")
+        for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+            if ":sqs:" in mapping["EventSourceArn"]:
+                scaling = {"MaximumConcurrency": FROM_A_QUEUE_AT_ONCE}
+                functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
+
     def _send_usage(self, text: str) -> str:
         answer = self.client("sqs").send_message(QueueUrl=self.resources["UsageQueue"], MessageBody=text)
         return str(answer["MessageId"])
@@ -227,41 +235,6 @@ def _first_instant(clock: str | datetime | None) -> datetime:
     if clock is None:
         return datetime.now(UTC).replace(microsecond=0)
     return parse_time(clock if isinstance(clock, str) else clock.isoformat())
-
-
-def _listen(port: int) -> socket.socket:
-    # Named protocol: asyncio turns off Nagle's delay only for sockets that say they are TCP.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-    except OSError as error:
-        listener.close()
-        message = f"port {port} of {HOST} cannot be used: {error.strerror}"
-        raise OSError(error.errno, message) from error
-    return listener
-
-
-def _serve(gateway: Gateway, listener: socket.socket) -> Callable[[], None]:
-    """Serve in a thread; gives what stops it."""
-    config = uvicorn.Config(
-        gateway,
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=3,
-        backlog=512,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="gateway", daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        server.should_exit = True
-        thread.join(15)
-
-    return stop
 
 
 def _await_ok(url: str, deadline: float) -> None:

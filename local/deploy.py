@@ -89,9 +89,9 @@ def deploy(emulator: Emulator, build: Path = BUILD) -> Stack:
     return read_stack(emulator, template)
 
 
-def sam_deploy(emulator: Emulator, build: Path = BUILD, sam: Path = SAM) -> Stack:
-    """The same by the `sam deploy` that is used against AWS; slower."""
-    template = built_template(build)
+def sam_deploy(emulator: Emulator, build: Path = BUILD, sam: Path = SAM, **parameters: str) -> Stack:
+    """The same by the `sam deploy` that is used against AWS; slower. `parameters` are others than the sandbox's."""
+    template = built_template(build).with_parameters(**parameters)
     _make_bucket(emulator.client("s3"))
     # An empty value needs its quotes, and must be given where the default is another one.
     overrides = [f"{key}={value}" if value else f'{key}=""' for key, value in template.parameters.items()]

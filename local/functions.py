@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PAYLOAD_LIMIT = 6 * 1024 * 1024
 """Bytes of a Lambda payload, either way."""
+ALIAS = "live"
+"""What everything calls, as in the cloud; it names a version of the function."""
 _TIMED_OUT = {"Sandbox.Timedout"}
 
 
@@ -44,7 +46,7 @@ class Functions:
     def call(self, function: str, payload: bytes) -> bytes:
         """What the function returns, as JSON. Raises FunctionFailedError, FunctionUnavailableError."""
         try:
-            answer = self._client.invoke(FunctionName=self._resources[function], Payload=payload)
+            answer = self._client.invoke(FunctionName=self._resources[function], Qualifier=ALIAS, Payload=payload)
             result: bytes = answer["Payload"].read()
         except (BotoCoreError, ClientError, OSError) as error:
             msg = f"{function}: {error}"

@@ -40,6 +40,8 @@ MESSAGE_LIMIT = 1024 * 1024
 """Bytes of an SQS message."""
 DISCARD_LIMIT = 64 * 1024 * 1024
 """So much of a body that is too large is read and thrown away: many clients listen only when all is sent."""
+BODY_SECONDS = 30.0
+"""For the whole body of a request."""
 AT_ONCE = 16
 """Requests that one function serves at the same time; more wait."""
 
@@ -92,7 +94,9 @@ async def read_body(chunks: Any, declared: str | None, limit: int) -> bytes:
 
 
 async def _body_of(request: Request, limit: int = BODY_LIMIT) -> bytes:
-    return await read_body(request.stream(), request.headers.get("content-length"), limit)
+    with anyio.move_on_after(BODY_SECONDS):
+        return await read_body(request.stream(), request.headers.get("content-length"), limit)
+    raise problems.request_timeout()
 
 
 class Gateway:

@@ -86,7 +86,8 @@ def _claim(value: object) -> str:
 
 
 def _authorizer(identity: Identity) -> dict[str, Any]:
-    claims = {name: _claim(value) for name, value in identity.claims.items()}
+    # Nothing is told about a claim that is null: as text it could be taken for an account of that name.
+    claims = {name: _claim(value) for name, value in identity.claims.items() if value is not None}
     return {"jwt": {"claims": claims, "scopes": list(identity.scopes) or None}}
 
 

@@ -57,6 +57,11 @@ def route_not_found() -> ProblemError:
     return ProblemError(404, "route_not_found", "there is no such route")
 
 
+def request_timeout() -> ProblemError:
+    """408: the body did not come in time; nothing more is taken on this connection."""
+    return ProblemError(408, "request_timeout", "the body did not come in time", {"connection": "close"})
+
+
 def body_too_large(limit: int) -> ProblemError:
     """413: more than `limit` bytes."""
     return ProblemError(413, "body_too_large", f"a request may have {limit} bytes")

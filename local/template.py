@@ -246,7 +246,9 @@ def _authorizer(api: Mapping[str, Json], name: str) -> tuple[Authorizer, tuple[s
     settings = about["JwtConfiguration"]
     audience = settings["audience"]
     issuer = settings["issuer"]
-    parts = tuple(audience) if isinstance(audience, list) else (audience,)
+    # A parameter that is a list has its values with commas between.
+    listed = audience.split(",") if isinstance(audience, str) else audience
+    parts = tuple(listed) if isinstance(listed, list) else (listed,)
     if not isinstance(issuer, str) or not all(isinstance(part, str) for part in parts):
         message = f"the issuer and audience of authorizer {name} must follow from the template's parameters"
         raise TypeError(message)

@@ -1,4 +1,6 @@
-"""How property tests run: without a time limit, and in CI (`CI` set) with the same examples every time.
+"""No test may write secrets or personal data (tests/support/leaks.py); how property tests run.
+
+They have no time limit, and in CI (`CI` set) the same examples every time.
 
 `pytest --hypothesis-profile=thorough` looks much harder.
 """
@@ -8,6 +10,10 @@ from __future__ import annotations
 import os
 
 from hypothesis import HealthCheck, settings
+
+from tests.support.leaks import pytest_configure, pytest_fixture_setup, pytest_runtest_makereport
+
+__all__ = ["pytest_configure", "pytest_fixture_setup", "pytest_runtest_makereport"]
 
 # A machine that is busy with something else is no reason to fail.
 _SLOW_MACHINE = (HealthCheck.too_slow,)

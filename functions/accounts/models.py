@@ -7,11 +7,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
+from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, WithJsonSchema
 
 from aws_platform import problems
 from aws_platform.api import Body, Shown
-from aws_platform.contact_fields import Email, Locale, Phone
+from aws_platform.contact_fields import Email, Locale, Phone, described
 from aws_platform.days import FIRST_DAY, LAST_DAY, Day
 from aws_platform.keys import ACCOUNT_ID_PATTERN
 from rating import money
@@ -89,18 +89,27 @@ def _instant(value: Any) -> datetime:
     return instant
 
 
+def _decimal_field(example: str, decimals: int, sign: str = "") -> Any:
+    """A number written as text, as the OpenAPI document shows it."""
+    pattern = f"{sign}[0-9]+(\\.[0-9]{{1,{decimals}}})?"
+    return Field(max_length=40, examples=[example], json_schema_extra=described(pattern))
+
+
 AccountId = Annotated[StrictStr, Field(pattern=ACCOUNT_ID_PATTERN)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=500)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=200)]
-Yuan = Annotated[StrictStr, Field(max_length=40, examples=["17000.00"]), AfterValidator(_positive_amount)]
-SignedYuan = Annotated[StrictStr, Field(max_length=40, examples=["-12.50"]), AfterValidator(_signed_amount)]
-Threshold = Annotated[StrictStr, Field(max_length=40, examples=["100.00"]), AfterValidator(_threshold)]
-Rate = Annotated[StrictStr, Field(max_length=40, examples=["0.9"]), AfterValidator(_rate)]
-UnitPrice = Annotated[StrictStr, Field(max_length=40, examples=["0.25"]), AfterValidator(_unit_price)]
+Yuan = Annotated[StrictStr, _decimal_field("17000.00", 2), AfterValidator(_positive_amount)]
+SignedYuan = Annotated[StrictStr, _decimal_field("-12.50", 2, sign="-?"), AfterValidator(_signed_amount)]
+Threshold = Annotated[StrictStr, _decimal_field("100.00", 2), AfterValidator(_threshold)]
+Rate = Annotated[StrictStr, _decimal_field("0.9", _RATE_DECIMALS), AfterValidator(_rate)]
+UnitPrice = Annotated[StrictStr, _decimal_field("0.25", _UNIT_PRICE_DECIMALS), AfterValidator(_unit_price)]
 MerchantId = Annotated[StrictStr, Field(pattern=r"^[!-~]{1,64}$")]
 TransactionId = Annotated[StrictStr, Field(min_length=1, max_length=200)]
 Tag = Annotated[str, AfterValidator(_known_tag)]
-Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=str)]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]),
+]
 
 
 class ContactBody(Body):
@@ -125,7 +134,9 @@ class AccountChange(Body):
 
     postpaid_enabled: bool | None = None
     contact: ContactBody | None = None
-    enterprise_verified: bool | None = None
+    enterprise_verified: Annotated[
+        bool | None, WithJsonSchema({"type": "boolean", "description": "only the operator may say it"})
+    ] = None
 
 
 class ApplicationBody(Body):

@@ -12,7 +12,6 @@ from typing import Any
 
 from bills.explanation_models import Step
 from rating import money
-from rating.account import Cycle
 from rating.allocation import Conditions, Source
 from rating.bill import Bill, CountedSegment, TransactionType
 from rating.billing import Line, Quantities
@@ -21,6 +20,7 @@ from rating.civil import ONE_SECOND, day_of, rfc3339
 from rating.history import covered
 from rating.orders import PackageRecord, package_name
 from rating.pricing import Terms
+from rating.schedule import Cycle
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
 from aws_platform.api import Body, Shown
+from aws_platform.contact_fields import described
 from aws_platform.days import Day
 from rating import money
 from rating.catalog import PriceList
@@ -16,6 +17,8 @@ from rating.quotes import MAX_CALLS, Kind
 ACTIVITY_ID_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 _MOST_STEPS = 20
 """Tiers of a price, and packages of an offer: far more than the guide has."""
+_MOST_TAGS = 100
+"""Of one activity: more than there are."""
 _RATE_DECIMALS = 4
 
 
@@ -32,8 +35,16 @@ def _rate(text: str) -> str:
     return text
 
 
-Price = Annotated[StrictStr, Field(max_length=40, examples=["0.30"]), AfterValidator(_decimal)]
-Rate = Annotated[StrictStr, Field(max_length=40, examples=["0.8"]), AfterValidator(_rate)]
+Price = Annotated[
+    StrictStr,
+    Field(max_length=40, examples=["0.30"], json_schema_extra=described(r"-?[0-9]+(\.[0-9]+)?")),
+    AfterValidator(_decimal),
+]
+Rate = Annotated[
+    StrictStr,
+    Field(max_length=40, examples=["0.8"], json_schema_extra=described(rf"[0-9]+(\.[0-9]{{1,{_RATE_DECIMALS}}})?")),
+    AfterValidator(_rate),
+]
 Calls = Annotated[int, Field(ge=1, le=MAX_CALLS)]
 
 
@@ -76,7 +87,7 @@ class ActivityBody(Body):
     first_day: Annotated[Day, Field(alias="from")]
     until: Annotated[Day | None, Field(description="the first day after it; null for no end")] = None
     package_rate: Rate
-    tags: Annotated[list[StrictStr], Field(min_length=1)] | None = Field(
+    tags: Annotated[list[StrictStr], Field(min_length=1, max_length=_MOST_TAGS)] | None = Field(
         default=None, description="the tags whose packages it is for; null for all"
     )
     refundable: bool = True

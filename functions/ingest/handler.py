@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,13 +12,13 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
-from aws_platform import clients, clock, problems
+from aws_platform import clients, clock, metrics, problems
 from aws_platform.access import Access, check_scope
 from aws_platform.archive import Archive
 from aws_platform.buckets import BucketStore
 from aws_platform.directory import Directory
 from aws_platform.edge import media_type, raw_body
-from aws_platform.failures import is_temporary
+from aws_platform.faults import answer_to
 from aws_platform.problems import FieldError, Problem
 from aws_platform.settings import Settings
 from aws_platform.tasks import side_by_side
@@ -92,8 +93,9 @@ def _handle_request(event: Mapping[str, Any]) -> dict[str, Any]:
         return problem.response()
     except Exception as error:
         logger.exception("usage failed")
-        return (problems.try_again() if is_temporary(error) else problems.internal_error()).response()
+        return answer_to(error).response()
     _log(report)
+    _publish([report])
     return {
         "statusCode": int(HTTPStatus.OK),
         "headers": {"content-type": "application/json"},
@@ -124,6 +126,7 @@ def _values(event: Mapping[str, Any]) -> list[object]:
 def _handle_queue(messages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Take one batch a message. What cannot be taken is put aside, where an alarm sees it: nobody hears an answer."""
     failed = []
+    reports = []
     for message in messages:
         try:
             body = message["body"]
@@ -132,9 +135,11 @@ def _handle_queue(messages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             if report.errors:
                 _put_aside(values, report)
             _log(report, message_id=message["messageId"])
+            reports.append(report)
         except Exception:
             logger.exception("message not taken", message_id=message["messageId"])
             failed.append({"itemIdentifier": message["messageId"]})
+    _publish(reports, refusals_wait=True)
     return {"batchItemFailures": failed}
 
 
@@ -172,3 +177,22 @@ def _log(report: Report, message_id: str | None = None) -> None:
         not_chargeable=report.not_chargeable,
         rejected=report.rejected,
     )
+
+
+def _publish(reports: Iterable[Report], *, refusals_wait: bool = False) -> None:
+    """Count what became of events, in one line an invocation; a request also what share of it was refused.
+
+    Refusals of the queue door wait among the dead letters, where an alarm of its own sees them.
+    """
+    counts: Counter[str] = Counter()
+    for report in reports:
+        counts["AcceptedUsage"] += report.accepted + report.not_chargeable
+        counts["DuplicateUsage"] += report.duplicate
+        counts["ConflictingUsage"] += report.conflict
+        counts["RejectedUsage"] += report.rejected
+    if not counts.total():
+        return
+    values: dict[str, float] = {name: value for name, value in counts.items() if value}
+    if not refusals_wait:
+        values["RejectedShare"] = 100 * counts["RejectedUsage"] / counts.total()
+    metrics.publish("ingest", values)

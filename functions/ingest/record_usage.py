@@ -17,10 +17,9 @@ from aws_platform.directory import Directory, Metered
 from aws_platform.keys import is_account_id
 from aws_platform.tasks import Run, in_turn
 from ingest.events import Rejected, UsageEvent, check_shape, echoed_id, parse_instant
-from rating.account import Cycle
 from rating.catalog import Catalog, Interface, InterfaceRefused
 from rating.civil import UTC_OFFSET_SECONDS
-from rating.schedule import is_late, late_run_day
+from rating.schedule import Cycle, is_late, late_run_day
 
 MAX_AGE_SECONDS = 35 * 86_400
 """An event may be this old (D4)."""
@@ -98,7 +97,8 @@ def record_usage(
     """
     shaped, problems = check_shape(values)
     report = Report(errors=problems)
-    accounts = directory.load({event["subject"] for _, event in shaped if is_account_id(event["subject"])})
+    subjects = {event["subject"] for _, event in shaped}
+    accounts = directory.load(set(filter(is_account_id, subjects)))
     judge = _Judge(now, catalog, accounts)
     calls: dict[str, list[_Call]] = {}
     for index, event in shaped:

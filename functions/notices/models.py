@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, StrictStr
 
@@ -54,10 +54,18 @@ def _once_dialled(phones: list[str]) -> list[str]:
 
 WebhookUrl = Annotated[
     StrictStr,
-    Field(max_length=MAX_URL_CHARACTERS, examples=["https://hooks.example.com/zhangben"]),
+    Field(
+        max_length=MAX_URL_CHARACTERS,
+        examples=["https://hooks.example.com/zhangben"],
+        json_schema_extra={"pattern": "^[Hh][Tt][Tt][Pp][Ss]://[A-Za-z0-9.-]+"},
+    ),
     AfterValidator(_url),
 ]
-Kinds = Annotated[list[NoticeKind], Field(min_length=1), AfterValidator(_once)]
+Kinds = Annotated[
+    list[NoticeKind],
+    Field(min_length=1, max_length=len(get_args(NoticeKind)), json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_once),
+]
 Emails = Annotated[list[Email], Field(max_length=MAX_ADDRESSES), AfterValidator(_once)]
 Phones = Annotated[list[Phone], Field(max_length=MAX_ADDRESSES), AfterValidator(_once_dialled)]
 

@@ -10,10 +10,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from aws_platform import clients, clock, deliveries, failures, keys
+from aws_platform import clients, clock, deliveries, failures, keys, metrics
 from aws_platform.deliveries import Channel, Claim, Status
 from aws_platform.notices import KeptNotice, notice_from_event
 from aws_platform.settings import Settings
@@ -88,12 +87,7 @@ def deliver_batch(event: Mapping[str, Any], outlet: Outlet[Any], settings: Setti
         "RefusedMessages": courier.newly_refused,
         "StuckMessages": sum(one["messageId"] in failed for one in late),
     }
-    metrics = Metrics(namespace="Zhangben", service="notify")
-    for name, value in counts.items():
-        if value:
-            metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
-    if any(counts.values()):
-        metrics.flush_metrics()
+    metrics.publish("notify", {name: value for name, value in counts.items() if value})
     return answer
 
 

@@ -8,9 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from aws_platform import clients, clock, keys
+from aws_platform import clients, clock, keys, metrics
 from aws_platform.due_index import due_entries
 from aws_platform.queues import queue_messages
 from aws_platform.settings import Settings
@@ -37,7 +36,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
     if event.get("task") == "verify":
         planned = plan_verification(dynamodb, settings, day_of(clock.now(settings, dynamodb)))
         logger.info("verification planned", extra=planned)
-        _publish("verification", "UnverifiedDays", planned["overdue"])
+        metrics.publish("verification", {"UnverifiedDays": planned["overdue"]})
         return planned
     run_day = begun_run_day(clock.now(settings, dynamodb))
     checking = event.get("task") == "check"
@@ -54,7 +53,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
     accounts = sum(side_by_side([partial(work_off, shard) for shard in keys.all_shards(settings.due_shards)]))
     logger.info("run checked" if checking else "run planned", run_day=run_day.isoformat(), accounts=accounts)
     if checking:
-        _publish("settlement", "UnsettledAccounts", accounts)
+        metrics.publish("settlement", {"UnsettledAccounts": accounts})
     return {"unsettled" if checking else "queued": accounts}
 
 
@@ -91,9 +90,3 @@ def queue_accounts(sqs: SQSClient, queue_url: str, accounts: Iterable[str], task
     """Send one message an account, with its task. Raises TryAgainError where the queue kept refusing some."""
     named = {"task": task} if task else {}
     return queue_messages(sqs, queue_url, ({"account_id": account_id, **named} for account_id in accounts))
-
-
-def _publish(service: str, name: str, value: int) -> None:
-    metrics = Metrics(namespace="Zhangben", service=service)
-    metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
-    metrics.flush_metrics()

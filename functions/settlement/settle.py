@@ -14,6 +14,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_platform import bills, clients, clock, failures, keys, live
 from aws_platform.accounts import account_put
 from aws_platform.due import Due, DueDay, DueMonth, read_due
+from aws_platform.forecast import Seen
 from aws_platform.ledger import MAX_TRANSACTION_ITEMS, OutdatedError, journal_put, transact, up_to_date
 from aws_platform.orders import retire
 from aws_platform.pending import (
@@ -67,15 +68,25 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
         try:
             message = json.loads(record["body"])
             account_id, now = message["account_id"], clock.now(settings, dynamodb)
-            issued = [] if message.get("task") == WARN else worker.settle_account(account_id, now)
-            warned = warn(reader, account_id, now)
+            run = Settled() if message.get("task") == WARN else worker.settle_account(account_id, now)
+            warned = warn(reader, account_id, now, run.seen)
         except Exception:
             logger.exception("settlement failed", account_id=account_id, message_id=record["messageId"])
             failed.append({"itemIdentifier": record["messageId"]})
         else:
-            bill_ids = [bill.bill_id for bill in issued]
+            bill_ids = [bill.bill_id for bill in run.issued]
             logger.info("account settled", account_id=account_id, bills=bill_ids, warned=warned)
     return {"batchItemFailures": failed}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What settling an account led to."""
+
+    issued: Sequence[Bill] = ()
+    """The bills that this call issued."""
+    seen: Seen | None = None
+    """The account as it was left; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +97,8 @@ class Worker:
     settings: Settings
     catalog: Catalog
 
-    def settle_account(self, account_id: str, now: datetime) -> list[Bill]:
-        """Settle all that runs up to `now` have to settle, and say which bills this call issued.
+    def settle_account(self, account_id: str, now: datetime) -> Settled:
+        """Settle all that runs up to `now` have to settle.
 
         Raises TryAgainError when other workers contended for too long.
         """
@@ -102,30 +113,32 @@ class Worker:
                     account_id,
                     begun_run_day(now),
                 )
-                if due is None:
-                    return issued
-                issued += self._settle(due, now)
+                seen = self._settle(due, now, issued) if due else None
             except (OutdatedError, failures.TryAgainError):
                 continue
-            return issued
+            return Settled(issued, seen)
         msg = "too many writers for one account"
         raise failures.TryAgainError(msg)
 
-    def _settle(self, due: Due, now: datetime) -> list[Bill]:
-        issued: list[Bill] = []
-        snapshot = due.snapshot
+    def _settle(self, due: Due, now: datetime, issued: list[Bill]) -> Seen:
+        """Settle what is due, and add to what was issued."""
+        snapshot, known = due.snapshot, dict[date, Sequence[Bill]]()
         for usage in together(snapshot.account, due.days):
-            snapshot, bill = self._settle_usage(snapshot, usage, now)
-            issued += [bill] if bill else []
+            snapshot, before, bills_now = self._settle_usage(snapshot, usage, now)
+            issued += bills_now
+            known[usage.first_day] = [*before, *bills_now]
         account = snapshot.account
         for month in due.months:
             account, bill = self._close_month(account, month, now)
             issued.append(bill)
-        return issued
+        return Seen(replace(snapshot, account=account), due.later, known)
 
-    def _settle_usage(self, snapshot: Snapshot, usage: Usage, now: datetime) -> tuple[Snapshot, Bill | None]:
+    def _settle_usage(
+        self, snapshot: Snapshot, usage: Usage, now: datetime
+    ) -> tuple[Snapshot, Sequence[Bill], list[Bill]]:
         """Bill usage that no bill holds yet, if there is any, and leave its days to be verified.
 
+        Gives the account afterwards, the bills of the usage that were there before, and those of this call.
         What was counted stays counted where the account changes meanwhile, so that no stream of changes, not even of
         orders, can keep a run from ever being faster than they are.
         """
@@ -134,10 +147,11 @@ class Worker:
             pending = pending_charges(
                 self.dynamodb, self.settings, self.catalog, snapshot, usage, now, run=side_by_side, known=counts
             )
-            bill = None
+            issued: list[Bill] = []
             try:
                 if pending.charges:
                     snapshot, bill = self._issue(snapshot, pending, now)
+                    issued.append(bill)
                 else:
                     self._leave_days(snapshot.account, usage.days, now)
             except (OutdatedError, failures.TryAgainError):
@@ -150,7 +164,7 @@ class Worker:
                 snapshot = current
                 continue
             self._tidy(snapshot.account, pending, now)
-            return snapshot, bill
+            return snapshot, pending.before, issued
         msg = "too many writers for one account"
         raise failures.TryAgainError(msg)
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from aws_platform import failures
-from aws_platform.forecast import Forecast, forecast
+from aws_platform.forecast import Forecast, Seen, forecast, see
 from aws_platform.ledger import OutdatedError, transact
-from aws_platform.snapshot import change, read_snapshot
+from aws_platform.snapshot import change
 from rating import money
 from rating.civil import ONE_DAY, business_instant
 from rating.notices import Kind, Notice
@@ -31,27 +31,30 @@ def is_low(balance: Decimal, expected: Forecast) -> bool:
     return expected.day_cost > 0 and balance - expected.unsettled < DAYS_TO_LAST * expected.day_cost
 
 
-def warn(reader: Reader, account_id: str, now: datetime) -> bool:
+def warn(reader: Reader, account_id: str, now: datetime, seen: Seen | None = None) -> bool:
     """Tell that the balance is low, if it is and that was not told today; whether it was told now.
 
+    `seen` is the account as the run has left it. Where it has changed since, the warning fails by its version and the
+    account is read again; that none is needed is true of the moment of the run.
     An account in arrears hears of those instead. Raises TryAgainError where others change the account for too long.
     """
-    dynamodb, settings = reader.dynamodb, reader.settings
+    settings = reader.settings
     now = business_instant(now)
     run_day = begun_run_day(now)
-    for _ in failures.attempts():
+    for attempt in failures.attempts():
         try:
-            snapshot = read_snapshot(dynamodb, settings.ledger_table, account_id)
-            if snapshot is None or not _may_be_warned(snapshot.account, run_day):
+            if attempt or seen is None:
+                seen = see(reader, account_id)
+            if seen is None or not _may_be_warned(seen.snapshot.account, run_day):
                 return False
-            account, day = snapshot.account, run_day - ONE_DAY
-            expected = forecast(reader, snapshot, day, now)
+            account, day = seen.snapshot.account, run_day - ONE_DAY
+            expected = forecast(reader, seen, day, now)
             if not is_low(account.funds.available, expected):
                 return False
             when = account.booked_at(now)
             notice = _notice(account.funds.available, expected, day, when)
             _, writes = change(settings, account, replace(account, warned_on=run_day), when, notices=[notice])
-            transact(dynamodb, writes)
+            transact(reader.dynamodb, writes)
         except (OutdatedError, failures.TryAgainError):
             continue
         return True

@@ -15,9 +15,8 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from aws_platform import clients, clock, keys, thresholds
+from aws_platform import clients, clock, keys, metrics, thresholds
 from aws_platform.due_index import due_entries
 from aws_platform.settings import Settings
 from aws_platform.standing import Reader
@@ -84,7 +83,7 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: A
             if swept.left:
                 break
     logger.info("timers swept", done=swept.done, failed=swept.failed, left=swept.left)
-    _publish(swept)
+    metrics.publish("timers", {"FailedTimers": swept.failed, "LeftTimers": swept.left})
     return {"done": swept.done, "failed": swept.failed, "left": swept.left}
 
 
@@ -162,10 +161,3 @@ def _do_all(
     swept.done += results.count(True)
     swept.failed += results.count(False)
     swept.left += results.count(None)
-
-
-def _publish(swept: Swept) -> None:
-    metrics = Metrics(namespace="Zhangben", service="timers")
-    metrics.add_metric(name="FailedTimers", unit=MetricUnit.Count, value=swept.failed)
-    metrics.add_metric(name="LeftTimers", unit=MetricUnit.Count, value=swept.left)
-    metrics.flush_metrics()

@@ -17,9 +17,8 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from aws_platform import clients, clock, failures, keys
+from aws_platform import clients, clock, failures, keys, metrics
 from aws_platform.archive_check import MOST_PASSES, ArchiveCheck, Compared, Fault, Pass, TooManyCallsError
 from aws_platform.due_index import due_entries
 from aws_platform.price_book import read_catalog
@@ -59,7 +58,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
         except Exception:
             logger.exception("verification failed", verification=message, message_id=record["messageId"])
             failed.append({"itemIdentifier": record["messageId"]})
-    _publish(found)
+    metrics.publish("verification", {"VerificationDifferences": found})
     return {"batchItemFailures": failed}
 
 
@@ -214,9 +213,3 @@ def _tell(account_id: str, day: date, errors: Iterable[Difference]) -> None:
             tag=one.tag,
             package_id=one.package_id,
         )
-
-
-def _publish(found: int) -> None:
-    metrics = Metrics(namespace="Zhangben", service="verification")
-    metrics.add_metric(name="VerificationDifferences", unit=MetricUnit.Count, value=found)
-    metrics.flush_metrics()

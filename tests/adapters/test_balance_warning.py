@@ -6,9 +6,11 @@ import json
 import os
 from decimal import Decimal
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from aws_platform import clients
 from rating.notices import Kind
 from tests.adapters.notices import adjust, kinds, times, told, violate
 from tests.adapters.prepaid import MONTHLY_OPENED, OPENED, buy, give, postpaid, use
@@ -386,3 +388,36 @@ def test_bought_packages_and_adjustments_are_no_cost_of_a_day(product: Product) 
     product.move(RUN)
     settle(product, task="warn")
     assert warnings(product) == []
+
+
+def test_a_payment_between_settlement_and_warning(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warning after a run fails where the account has changed since, and looks at it anew (D28)."""
+    account(product, "11.00")
+    use(product, 10, MORNING)
+    product.now = at(RUN)
+    # The first transaction is the settlement's, the second the warning's.
+    meanwhile(monkeypatch, lambda: meanwhile(monkeypatch, lambda: product.top_up("acct-1", "100.00")))
+    settle(product)
+    assert balance(product)["available"] == "108.00"
+    assert warnings(product) == []
+
+
+@pytest.mark.parametrize("used_today, reads", [(False, 3), (True, 4)])
+def test_what_the_run_has_seen_is_not_read_again(
+    product: Product,
+    monkeypatch: pytest.MonkeyPatch,
+    used_today: bool,  # noqa: FBT001
+    reads: int,
+) -> None:
+    """A settlement and its warning query account, days and buckets, and live totals only where today has usage."""
+    account(product, "11.00")
+    use(product, 10, MORNING)
+    product.move("2025-03-02T07:30:00+08:00")
+    if used_today:
+        use(product, 1, "2025-03-02T07:00:00+08:00")
+    product.now = at(RUN)
+    query = Mock(wraps=clients.dynamodb().query)
+    monkeypatch.setattr(clients.dynamodb(), "query", query)
+    settle(product)
+    assert query.call_count == reads
+    assert warnings(product) == WARNED

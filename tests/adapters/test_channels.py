@@ -942,7 +942,7 @@ def test_daily_report_is_due_while_it_is_wanted(product: Product) -> None:
     key = {"pk": {"S": keys.ledger("acct-1")}, "sk": {"S": keys.SUBSCRIPTION}}
     subscribe(product, Subscription(daily_report=True))
     item = product.dynamodb.get_item(TableName="ledger", Key=key)["Item"]
-    due = keys.timer("acct-1", at("2025-03-02T10:00:00+08:00"), keys.SUBSCRIPTION, keys.SHARDS)
+    due = keys.timer("acct-1", at("2025-03-02T10:00:00+08:00"), keys.SUBSCRIPTION, shards=1)
     assert item.items() >= due.items()
     subscribe(product, Subscription())
     assert "due_pk" not in product.dynamodb.get_item(TableName="ledger", Key=key)["Item"]

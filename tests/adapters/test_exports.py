@@ -199,6 +199,7 @@ def test_focus_is_one_more_kind(closed: Product) -> None:
     cost = sum((Decimal(line[header.index("BilledCost")]) for line in lines), Decimal(0))
     totals = closed.get(f"{A}/bills/resources", month=MONTH, basis="charge").body["totals"]
     assert cost == Decimal(totals["total_cost"])
+    assert {line[header.index("x_Reason")] for line in lines} >= {f"'{EVIL}"}
     chosen = table(made(closed, key="some", kind="focus", basis="charge", columns=["BilledCost", "BillingCurrency"]))
     assert chosen[0] == ["BilledCost", "BillingCurrency"]
     assert sorted(row[0] for row in chosen[1:]) == sorted(line[header.index("BilledCost")] for line in lines)

@@ -568,6 +568,8 @@ def test_a_webhook_shows_its_secret_once(client: Product) -> None:
         "https://127.1/",
         "https://[::1]/",
         "https://hooks.example.com/ x",
+        "https://hooks.example.com/\r\nX-A: b",
+        "https://hooks.example.com\r\n/",
         f"https://hooks.example.com/{'x' * 2048}",
         "",
     ],

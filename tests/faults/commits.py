@@ -176,6 +176,9 @@ class _Commit:
         if package_id in self.returned:
             return None if not old[USED] and not self.given[package_id] else "used, and refunded"
         used = old[USED] + self.given[package_id]
+        _, ended = self.pairs.get(f"{keys.ENDED_PREFIX}{package_id}", ({}, {}))
+        if ended:
+            return None if int(ended["used"]["N"]) == used else f"left its wallet with {used} used, kept as {ended}"
         return None if used == old[TOTAL] else f"gone with {used} of {old[TOTAL]} used"
 
     def _vouchers(self) -> Iterator[str]:

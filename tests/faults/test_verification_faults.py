@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aws_platform import clients, keys, verification
+from aws_platform import clients, keys, metrics, verification
 from aws_platform.archive_reading import folder
 from aws_platform.failures import TryAgainError
 from aws_platform.settings import Settings
@@ -96,7 +96,7 @@ def test_a_fault_at_every_call_of_the_job(job: Cloud, monkeypatch: pytest.Monkey
     job.settle("daily")
     job.go_to("2025-03-02 12:30")
     published: list[float] = []
-    monkeypatch.setattr("verification.handler._publish", published.append)
+    monkeypatch.setattr(metrics, "publish", lambda _service, values: published.extend(values.values()))
     messages = [
         {"task": "charges", "account_id": "daily", "day": "2025-03-01"},
         {"task": "archive", "settled_on": "2025-03-02", "part": keys.account_hash("daily"), "day": "2025-03-01"},

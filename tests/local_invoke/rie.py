@@ -30,10 +30,11 @@ from typing import Any, Self
 
 import httpx
 
+from local.deploy import BUILD, STACK
 from local.template import Template
+from tests.support import leaks
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / ".aws-sam" / "build"
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 # What /var/runtime has in Lambda.
 CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
@@ -115,7 +116,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         """Read what the built template says of the function."""
-        self._template = Template.load(BUILD / "template.yaml")
+        self._template = Template.load(BUILD / "template.yaml", pseudo={"AWS::StackName": STACK})
         shared = self._template.document.get("Globals", {}).get("Function", {})
         own = self._template.resources[self.function]["Properties"] if self._is_in_template() else {}
         self._properties: dict[str, Json] = {**shared, **own}
@@ -168,6 +169,7 @@ class Runtime:
                 self._process.wait()
             self._signal(signal.SIGKILL)
         if self._folder is not None:
+            leaks.look(self.log(), "the log of a function")
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _signal(self, number: int) -> None:

@@ -9,10 +9,11 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.account import Account, Cycle, Stage, Status
+from rating.account import Account, Stage, Status
 from rating.civil import start_of
 from rating.funds import Funds
 from rating.history import covered
+from rating.schedule import Cycle
 from tests.property.strategies import SECOND, instants
 
 OPENED = start_of(date(2025, 3, 1))

@@ -7,9 +7,8 @@ from datetime import date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.account import Cycle
 from rating.civil import SHANGHAI
-from rating.schedule import begun_run_day, is_late, late_run_day, run_day
+from rating.schedule import Cycle, begun_run_day, is_late, late_run_day, run_day
 from tests.property.strategies import days, seconds_of_day
 
 _MINUTES = st.sampled_from([0, 1, 7 * 3600 + 55 * 60 - 1, 7 * 3600 + 55 * 60, 8 * 3600 - 1, 8 * 3600])

@@ -11,13 +11,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.account import Cycle
 from rating.allocation import Conditions, Package, Segment, allocate, segments_of
 from rating.bill import Bill, CountedSegment, TransactionType, billed, counted
 from rating.billing import ResourceCharge, daily_charges, monthly_charges
 from rating.civil import ONE_DAY, day_of, end_of, first_day, last_day
 from rating.funds import Fund, Funds, settle
 from rating.pricing import Terms, daily_price, monthly_price, price_periods
+from rating.schedule import Cycle
 from rating.verification import (
     Difference,
     Ground,

@@ -79,6 +79,13 @@ def test_body_beyond_ten_megabytes(cloud: LocalCloud, http: httpx.Client) -> Non
     assert _code(http.post("/v1/usage", headers=header, content=b"x" * 11_000_000)) == (413, "body_too_large")
 
 
+def test_a_queue_starts_few_processes(cloud: LocalCloud) -> None:
+    """However many the template allows, a queue lets at most four processes of its function run."""
+    mappings = cloud.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    queues = [mapping for mapping in mappings if ":sqs:" in mapping["EventSourceArn"]]
+    assert {mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in queues} == {4}
+
+
 # The clock
 
 

@@ -153,3 +153,12 @@ def test_queries_stay_in_the_archive() -> None:
         "EncryptionConfiguration": {"EncryptionOption": "SSE_S3"},
     }
     assert group["BytesScannedCutoffPerQuery"] == 100 * 1024**3
+
+
+def test_what_is_deleted_by_mistake_can_be_taken_back() -> None:
+    """The bucket keeps versions, and everything in it that was deleted is gone for good after a month at the latest."""
+    bucket = resources("AWS::S3::Bucket")["ArchiveBucket"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    kept = {rule["Prefix"]: rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules}
+    assert kept == {"calls/": 30, "errors/": 30, "query-results/": 1}

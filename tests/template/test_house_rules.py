@@ -23,6 +23,7 @@ SECOND_FUNCTION = """
       Runtime: python3.13
       CodeUri: src
       Handler: other.handle
+      AutoPublishAlias: live
       Role: !GetAtt WorkerRole.Arn
       LoggingConfig: {LogGroup: !Ref WorkLogs}
 """
@@ -48,12 +49,20 @@ SCHEDULED_RULE = """
     Properties: {ScheduleExpression: "cron(0 0 * * ? *)", State: ENABLED}
 """
 
+PAST_THE_ALIAS = """
+  Past:
+    Type: AWS::Lambda::Permission
+    Properties: {Action: lambda:InvokeFunction, FunctionName: !Ref Work, Principal: events.amazonaws.com}
+"""
+INVOKE_CONFIG = """
+      EventInvokeConfig: {MaximumRetryAttempts: 1}"""
+
 # What is broken, the rule that must say so, the text that is replaced and what replaces it.
 BROKEN = [
     ("another runtime", "E9001", "Runtime: python3.13", "Runtime: python3.12"),
     ("no log group", "E9002", "\n      LoggingConfig: {LogGroup: !Ref WorkLogs}", ""),
     ("log group outside", "E9002", "LogGroup: !Ref WorkLogs", "LogGroup: /aws/lambda/work"),
-    ("logs kept for ever", "E9002", "RetentionInDays: 30", "LogGroupName: work"),
+    ("logs kept for ever", "E9002", "RetentionInDays: 30", "Tags: []"),
     ("stream without destination", "E9003", STREAM_FAILURE, ""),
     ("stream retried for ever", "E9003", "\n            MaximumRetryAttempts: 3", ""),
     ("stream never bisected", "E9003", "\n            BisectBatchOnFunctionError: true", ""),
@@ -88,7 +97,6 @@ BROKEN = [
         "MetricName: ApproximateNumberOfMessagesVisible",
         "MetricName: NumberOfMessagesSent",
     ),
-    ("alarm that tells nobody", "E9007", "\n      AlarmActions: [!Ref Topic]", ""),
     ("alarm on the second message", "E9007", "Threshold: 0", "Threshold: 1"),
     ("schedule in UTC", "E9008", "\n            ScheduleExpressionTimezone: Asia/Shanghai", ""),
     ("scheduled rule", "E9008", "\n  Topic:", f"{SCHEDULED_RULE}\n  Topic:"),
@@ -106,6 +114,24 @@ BROKEN = [
     ("TLS for the bucket alone", "E9011", "[!GetAtt Bucket.Arn, !Sub", "[!Sub"),
     ("TLS for some callers", "E9011", 'Principal: "*"', "Principal: {Service: athena.amazonaws.com}"),
     ("TLS that is allowed", "E9011", "Effect: Deny\n", "Effect: Allow\n"),
+    ("every folder of a bucket", "E9004", "${Bucket.Arn}/files/*", "${Bucket.Arn}/*"),
+    ("any table by its name", "E9004", "${Bucket.Arn}/files/*", "arn:${AWS::Partition}:dynamodb:*:*:table/x*"),
+    ("another alias", "E9012", "AutoPublishAlias: live", "AutoPublishAlias: other"),
+    ("a caller past the alias", "E9012", "\n  Topic:", f"{PAST_THE_ALIAS}\n  Topic:"),
+    ("asynchronous calls without an alias", "E9003", INVOKE_FAILURE, INVOKE_CONFIG),
+    ("longer than its queue waits", "E9013", "VisibilityTimeout: 186", "VisibilityTimeout: 179"),
+    ("longer than API Gateway waits", "E9013", "Timeout: 30\n      Auto", "Timeout: 31\n      Auto"),
+    ("a secret by its name", "E9014", "LIMIT:", "SIGNING_SECRET:"),
+    ("a secret by its place", "E9014", 'LIMIT: "1"', 'LIMIT: "{{resolve:secretsmanager:one}}"'),
+    ("a secret by its parameter", "E9014", "Type: String, Default", "Type: String, NoEcho: true, Default"),
+    ("a variable of Lambda", "E9014", "LIMIT:", "AWS_REGION:"),
+    ("alarm that tells nobody", "E9015", "\n      AlarmActions: [!Ref Topic]", ""),
+    ("alarm without an end", "E9015", "\n      OKActions: [!Ref Topic]", ""),
+    ("alarm of undecided silence", "E9015", "\n      TreatMissingData: notBreaching", ""),
+    ("alarm without a page", "E9015", "; docs/operations.md#deadlettersalarm", ""),
+    ("alarm with another one's page", "E9015", "#deadlettersalarm", "#otheralarm"),
+    ("schedule that SAM names", "E9016", "\n            OmitName: true", ""),
+    ("name that only one stack can have", "E9016", "!Sub ${AWS::StackName}-dead-letters", "dead-letters"),
 ]
 
 

@@ -10,8 +10,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from fnmatch import fnmatch
+from fnmatch import fnmatch, fnmatchcase
 from typing import Any
 from unittest import mock
 
@@ -27,11 +28,12 @@ from ingest import handler
 from tests.support.archive import BUCKET
 from tests.support.archive import STREAM as ARCHIVE
 from tests.support.product import EXPORTS, TABLES, Product, event, events, product
+from tests.support.product import template as source
 from tests.template.test_template import resources
 from tools.house_rules import _shared
 
-type Call = tuple[str, str]
-type Calls = dict[str, set[Call]]
+type Needs = dict[str, set[Need]]
+type Json = dict[str, Any]
 
 LOGICAL = {name: logical for logical, name in TABLES.items()} | {
     "settlement": "SettlementQueue",
@@ -47,18 +49,48 @@ LOGICAL = {name: logical for logical, name in TABLES.items()} | {
 }
 # What Lambda itself does in a function's name: it reads event sources, and writes failures, logs and traces.
 QUEUE = {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"}
-STREAM = {"DescribeStream", "GetRecords", "GetShardIterator", "ListShards", "ListStreams"}
+STREAM = {"DescribeStream", "GetRecords", "GetShardIterator"}
+LOGS = {"CreateLogStream", "PutLogEvents"}
 TRACES = {"PutTraceSegments", "PutTelemetryRecords"}
-BY_LAMBDA = QUEUE | STREAM | TRACES
-FAILURES = {
-    "RollupFunction": "RollupDeadLetterQueue",
-    "PlannerFunction": "PlannerDeadLetterQueue",
-    "TimersFunction": "TimersDeadLetterQueue",
-    "PublishFunction": "PublishDeadLetterQueue",
-}
 PARTS = ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload")
 SAME_RIGHT = {"SendMessageBatch": "SendMessage", "ListObjectsV2": "ListBucket"} | dict.fromkeys(PARTS, "PutObject")
-LINKS = {"ExportsFunction": {("GetObject", "ExportsBucket/exports/*")}}
+SENDER_EMAIL = "billing@zhangben.example"
+"""The sender of the product under test."""
+FUNCTIONS = sorted(resources("AWS::Lambda::Function"))
+LEADING, PREFIX, SENDER = "dynamodb:LeadingKeys", "s3:prefix", "ses:FromAddress"
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a call asks a policy for."""
+
+    action: str
+    resource: str
+    context: tuple[str, str] | None = None
+    """The key of a condition that it could be held against, and its value in this call."""
+
+
+@dataclass(frozen=True)
+class Right:
+    """What a statement of a policy allows."""
+
+    action: str
+    resource: str
+    key: str | None = None
+    """The key of its condition, if it has one."""
+    patterns: tuple[str, ...] = ()
+
+    def allows(self, need: Need) -> bool:
+        """Whether this right is enough for a need."""
+        if (self.action, self.resource) != (need.action, need.resource):
+            return False
+        if self.key is None:
+            return True
+        key, value = need.context or (None, "")
+        return key == self.key and any(fnmatchcase(value, pattern) for pattern in self.patterns)
+
+
+LINKS = {"ExportsFunction": {Right("GetObject", "ExportsBucket/exports/*")}}
 """What a function's links may: a signature is no call, but who follows it has the signer's rights."""
 
 
@@ -77,39 +109,56 @@ def named(arguments: Mapping[str, Any]) -> str:
     return LOGICAL[name] + (f"/{index}" if index else "")
 
 
-def rights_of(operation: str, arguments: Mapping[str, Any]) -> set[Call]:
+def leading(arguments: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The partition that a call to a table is about, where it names one item."""
+    item = arguments.get("Key") or arguments.get("Item")
+    return (LEADING, item["pk"]["S"]) if isinstance(item, Mapping) else None
+
+
+def needs_of(operation: str, arguments: Mapping[str, Any]) -> set[Need]:
     """What a policy must allow for one call of the client."""
     if operation == "TransactWriteItems":
-        rights = set()
-        for item in arguments["TransactItems"]:
-            ((kind, write),) = item.items()
-            rights.add((f"{kind}Item" if kind != "ConditionCheck" else "ConditionCheckItem", named(write)))
-        return rights
+        writes = [next(iter(item.items())) for item in arguments["TransactItems"]]
+        actions = {"ConditionCheck": "ConditionCheckItem"}
+        return {Need(actions.get(kind, f"{kind}Item"), named(write), leading(write)) for kind, write in writes}
     if operation == "BatchGetItem":
-        return {("BatchGetItem", LOGICAL[table]) for table in arguments["RequestItems"]}
+        asked = arguments["RequestItems"].items()
+        return {Need(operation, LOGICAL[table], leading({"Key": key})) for table, one in asked for key in one["Keys"]}
     if operation == "PutEvents":
-        return {("PutEvents", LOGICAL[entry["EventBusName"]]) for entry in arguments["Entries"]}
+        return {Need(operation, LOGICAL[entry["EventBusName"]]) for entry in arguments["Entries"]}
     if operation == "SendEmail":
-        return {("SendEmail", "identity/*"), ("SendEmail", LOGICAL[arguments["ConfigurationSetName"]])}
+        sender = (SENDER, arguments["FromEmailAddress"])
+        return {Need(operation, one, sender) for one in ("identity/*", LOGICAL[arguments["ConfigurationSetName"]])}
     if operation == "Publish":
         assert set(arguments) & {"TopicArn", "TargetArn"} == set()
-        return {("Publish", "*")}
-    return {(SAME_RIGHT.get(operation, operation), named(arguments))}
+        return {Need(operation, "*")}
+    context = (PREFIX, arguments["Prefix"]) if "Prefix" in arguments else leading(arguments)
+    return {Need(SAME_RIGHT.get(operation, operation), named(arguments), context)}
+
+
+@dataclass
+class Record:
+    """What the functions did."""
+
+    needs: Needs = field(default_factory=dict)
+    doors: set[tuple[str, str]] = field(default_factory=set)
+    """Each function with the routes and kinds of events that it was called by."""
 
 
 @contextmanager
-def watched() -> Iterator[Calls]:
-    """Every call that the functions make meanwhile, by function."""
-    calls: Calls = {}
+def watched() -> Iterator[Record]:
+    """Every call that the functions make meanwhile, and what they were called by."""
+    record = Record()
     running: list[str] = []
     send, invoke = BaseClient._make_api_call, Product.invoke  # type: ignore[attr-defined]
 
-    def spy(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+    def spy(client: BaseClient, operation: str, arguments: Json) -> Any:
         if running:
-            calls.setdefault(running[-1], set()).update(rights_of(operation, arguments))
+            record.needs.setdefault(running[-1], set()).update(needs_of(operation, arguments))
         return send(client, operation, arguments)
 
     def marked(which: Product, function: str, payload: Mapping[str, Any]) -> Any:
+        record.doors.add((function, str(payload.get("routeKey") or payload.get("task") or "Records")))
         running.append(function)
         try:
             return invoke(which, function, payload)
@@ -117,26 +166,61 @@ def watched() -> Iterator[Calls]:
             running.pop()
 
     with mock.patch.object(BaseClient, "_make_api_call", spy), mock.patch.object(Product, "invoke", marked):
-        yield calls
+        yield record
 
 
-def policy(function: str, *, sandbox: bool = False) -> set[Call]:
-    """What the template allows a function, Lambda's own part aside."""
+def statements(function: str, *, sandbox: bool = False) -> Iterator[Json]:
+    """The statements of a function's role, with those of a sandbox stack if asked for."""
     role = _shared.target(resources("AWS::Lambda::Function")[function]["Role"])
-    allowed: set[Call] = set()
     for listed in resources("AWS::IAM::Role")[str(role)]["Policies"]:
         entry = listed["Fn::If"][1] if "Fn::If" in listed and sandbox else listed
-        if "Fn::If" in entry:
+        if "Fn::If" not in entry:
+            yield from entry["PolicyDocument"]["Statement"]
+
+
+def policy(function: str, *, sandbox: bool = False) -> set[Right]:
+    """What the template allows a function."""
+    return {
+        Right(action.split(":")[1], resource_name(resource), *condition(statement))
+        for statement in statements(function, sandbox=sandbox)
+        if statement["Effect"] == "Allow"
+        for action in _shared.as_list(statement["Action"])
+        for resource in _shared.as_list(statement["Resource"])
+    }
+
+
+def condition(statement: Json) -> tuple[str | None, tuple[str, ...]]:
+    """Key and patterns of a statement's condition."""
+    if "Condition" not in statement:
+        return None, ()
+    ((test, ((key, patterns),)),) = ((name, tuple(one.items())) for name, one in statement["Condition"].items())
+    assert test.removeprefix("ForAllValues:") in {"StringEquals", "StringLike"}
+    assert key in {LEADING, PREFIX, SENDER}
+    sender = {"Ref": "SenderEmail"}
+    return key, tuple(SENDER_EMAIL if one == sender else one for one in _shared.as_list(patterns))
+
+
+def by_lambda(function: str) -> set[Right]:
+    """What Lambda does in the name of a function: its logs and traces, its sources, and what they cannot deliver."""
+    properties = resources("AWS::Lambda::Function")[function]
+    group = str(_shared.target(properties["LoggingConfig"]["LogGroup"]))
+    rights = {Right(action, group) for action in LOGS} | {Right(action, "*") for action in TRACES}
+    configured = [
+        one for one in resources("AWS::Lambda::EventInvokeConfig").values() if one["FunctionName"] == {"Ref": function}
+    ]
+    for mapping in resources("AWS::Lambda::EventSourceMapping").values():
+        if mapping["FunctionName"] != {"Ref": f"{function}Aliaslive"}:
             continue
-        for statement in entry["PolicyDocument"]["Statement"]:
-            if statement["Effect"] == "Deny":
-                continue
-            actions = {action.split(":")[1] for action in _shared.as_list(statement["Action"])} - BY_LAMBDA
-            for resource in _shared.as_list(statement["Resource"]):
-                name = resource_name(resource)
-                if not name.endswith("LogGroup") and name != FAILURES.get(function):
-                    allowed |= {(action, name) for action in actions}
-    return allowed
+        configured.append(mapping)
+        source = str(_shared.target(mapping["EventSourceArn"]))
+        if source.endswith("Queue"):
+            rights |= {Right(action, source) for action in QUEUE}
+        else:
+            rights |= {Right(action, source) for action in STREAM} | {Right("ListStreams", f"{source}/stream/*")}
+    failures = [
+        one["DestinationConfig"]["OnFailure"]["Destination"] for one in configured if "DestinationConfig" in one
+    ]
+    return rights | {Right("SendMessage", str(_shared.target(queue))) for queue in failures}
 
 
 def resource_name(resource: Any) -> str:
@@ -183,7 +267,8 @@ def live_through(at: Product) -> None:
                 at.get(f"{path}/bills/{kind}", month="2025-03", basis=basis)
         at.get(f"{path}/bills/preview")
         at.get(f"{path}/bills/overview", month="2025-03")
-    at.get("/v1/catalog")
+    for public in ("/v1/catalog", "/healthz", "/v1/openapi.json"):
+        at.get(public)
     buy_and_sell(at)
     export(at)
     run_dry(at)
@@ -345,6 +430,8 @@ def buy_and_sell(at: Product) -> None:
     post(f"{path}/vouchers", small)
     at.get(f"{path}/vouchers")
     put(f"{path}/packages/{first}/refund-block", {"blocked": True, "reason": "abuse"})
+    for active in (True, False):
+        put(f"{path}/violation", {"active": active, "reason": "abuse"})
     at.get(f"{path}/packages/{second}/refund-quote")
     refund = post(f"{path}/packages/{second}/refund", {})["refund_id"]
     given = post(f"{path}/packages", {"tag": "identity_check", "calls": 100, "reason": "goodwill"})["package_id"]
@@ -383,35 +470,60 @@ def correct(at: Product, path: str) -> None:
         assert at.get(f"{path}/bills/details/{line}/explanation").status == 200
 
 
-pytestmark = pytest.mark.xdist_group("permissions")
-"""One process lives through it all, and not each of those that run tests side by side."""
-
-
 @pytest.fixture(scope="module")
-def made() -> Calls:
-    """The calls of a month's life."""
-    with product("2025-03-01T09:00:00+08:00") as at, watched() as calls:
+def made() -> Iterator[Record]:
+    """What a month's life did."""
+    with product("2025-03-01T09:00:00+08:00") as at, watched() as record:
         os.environ["CONFIGURATION_SET"] = "configuration-set"
         live_through(at)
-    return calls
+        yield record
 
 
-@pytest.mark.parametrize("function", sorted(resources("AWS::Lambda::Function")))
-def test_function_may_do_what_it_does(made: Calls, function: str) -> None:
-    """Every AWS call that a function makes is allowed by its own role."""
-    assert made.get(function, set()) - policy(function) == set()
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_function_may_do_what_it_does(made: Record, function: str) -> None:
+    """Every AWS call that a function makes is allowed by its own role, with the conditions that the role has."""
+    rights = policy(function)
+    refused = {need for need in made.needs.get(function, set()) if not any(right.allows(need) for right in rights)}
+    assert refused == set()
+    assert by_lambda(function) - rights == set()
 
 
-@pytest.mark.parametrize("function", sorted(resources("AWS::Lambda::Function")))
-def test_function_does_what_it_may_do(made: Calls, function: str) -> None:
-    """No role allows a call that its function never makes."""
-    assert policy(function) - made.get(function, set()) - LINKS.get(function, set()) == set()
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_function_does_what_it_may_do(made: Record, function: str) -> None:
+    """No role allows a call that neither its function nor Lambda in its name ever makes."""
+    needs = made.needs.get(function, set())
+    unused = {right for right in policy(function) if not any(right.allows(need) for need in needs)}
+    assert unused - by_lambda(function) - LINKS.get(function, set()) == set()
 
 
-@pytest.mark.parametrize("function", sorted(resources("AWS::Lambda::Function")))
+def test_every_door_is_gone_through(made: Record) -> None:
+    """What was recorded came by every route, every task of a schedule, and from every queue and stream."""
+    doors = {(one.function, one.key) for one in source().routes()}
+    doors |= {(one.function, json.loads(str(one.input))["task"]) for one in source().schedules()}
+    mappings = resources("AWS::Lambda::EventSourceMapping").values()
+    doors |= {(str(_shared.target(one["FunctionName"])).removesuffix("Aliaslive"), "Records") for one in mappings}
+    assert doors - made.doors == set()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_function_may_read_the_sandbox_clock(function: str) -> None:
     """In a sandbox stack every function may read the clock, which is an item of the ledger table."""
-    assert ("GetItem", "LedgerTable") in policy(function, sandbox=True)
+    clock = Need("GetItem", "LedgerTable", (LEADING, "sandbox"))
+    assert any(right.allows(clock) for right in policy(function, sandbox=True))
+
+
+def test_schedules_may_call_what_they_call() -> None:
+    """The scheduler may call the aliases that its schedules name, put what fails where they say, and nothing else."""
+    (listed,) = resources("AWS::IAM::Role")["SchedulerRole"]["Policies"]
+    allowed = {
+        (one["Action"], json.dumps(resource))
+        for one in listed["PolicyDocument"]["Statement"]
+        for resource in _shared.as_list(one["Resource"])
+    }
+    targets = [one["Target"] for one in resources("AWS::Scheduler::Schedule").values()]
+    wanted = {("lambda:InvokeFunction", json.dumps(one["Arn"])) for one in targets}
+    wanted |= {("sqs:SendMessage", json.dumps(one["DeadLetterConfig"]["Arn"])) for one in targets}
+    assert allowed == wanted
 
 
 def test_verification_writes_day_items_alone() -> None:

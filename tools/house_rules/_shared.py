@@ -78,6 +78,20 @@ def branches(value: object) -> list[Any]:
     return [value]
 
 
+def aliases(cfn: Template) -> dict[str, str | None]:
+    """For each alias the function that it is of."""
+    return {name: target(alias.get("FunctionName")) for name, alias in of_type(cfn, "AWS::Lambda::Alias")}
+
+
+def callers(cfn: Template) -> Iterator[tuple[str, object]]:
+    """Name and called function of everything that calls one."""
+    for kind in ("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"):
+        for name, properties in of_type(cfn, kind):
+            yield name, properties.get("FunctionName")
+    for name, schedule in of_type(cfn, "AWS::Scheduler::Schedule"):
+        yield name, schedule.get("Target", {}).get("Arn")
+
+
 def dead_letter_queues(cfn: Template) -> set[str]:
     """Queues that something is sent to when it has failed: redrive, on-failure destinations, schedules."""
     found: set[str | None] = set()
@@ -88,6 +102,10 @@ def dead_letter_queues(cfn: Template) -> set[str]:
             found.add(target(properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")))
     for _, schedule in of_type(cfn, "AWS::Scheduler::Schedule"):
         found.add(target(schedule.get("Target", {}).get("DeadLetterConfig", {}).get("Arn")))
+    for _, rule in of_type(cfn, "AWS::Events::Rule"):
+        found |= {target(aim.get("DeadLetterConfig", {}).get("Arn")) for aim in as_list(rule.get("Targets"))}
+    for _, subscription in of_type(cfn, "AWS::SNS::Subscription"):
+        found.add(target(subscription.get("RedrivePolicy", {}).get("deadLetterTargetArn")))
     return {name for name in found if name is not None}
 
 

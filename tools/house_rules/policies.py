@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -13,7 +14,15 @@ from cfnlint.template import Template
 from tools.house_rules import _shared
 
 # Actions for which IAM knows no resource.
-WITHOUT_RESOURCE = frozenset({"xray:PutTraceSegments", "xray:PutTelemetryRecords"})
+WITHOUT_RESOURCE = frozenset({"xray:PutTraceSegments", "xray:PutTelemetryRecords", "cloudwatch:DescribeAlarms"})
+# What an asterisk at the end of a resource may stand for.
+OPEN_ENDED = (
+    re.compile(r"\$\{\w*Bucket\.Arn\}/[a-z-]+/"),  # whatever is in one folder of a bucket
+    re.compile(r"\$\{\w*Table\.Arn\}/stream/"),  # a table's streams, whose names are times
+    re.compile(
+        r"arn:.*:ses:.*:identity/"
+    ),  # senders are limited by ses:FromAddress; in its sandbox SES asks recipients, too
+)
 # Of SMS and of topics alike: phone numbers have no ARN, topics have. Who may do it to anything must be denied topics.
 PUBLISH = "sns:Publish"
 
@@ -22,7 +31,7 @@ class LeastPrivilege(CloudFormationLintRule):
     """A role's rights are all in this file, and each names what it is for."""
 
     id = "E9004"
-    shortdesc = "No wildcard actions, no resource *, no managed policies, a role of its own for each function"
+    shortdesc = "No wildcard actions or resources, no managed policies, a role of its own for each function"
     description = "Managed policies, SAM's own among them, reach every table and queue of the account"
     tags = ("house", "iam")
 
@@ -61,6 +70,10 @@ class LeastPrivilege(CloudFormationLintRule):
         yield from (f"wildcard action {action}" for action in actions if "*" in action)
         if "*" in _shared.as_list(statement.get("Resource")) and not set(actions) <= unnamed:
             yield f"resource * for {', '.join(actions)}"
+        for resource in _shared.as_list(statement.get("Resource")):
+            text = str(resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource)
+            if "*" in text and text != "*" and not any(one.fullmatch(text[:-1]) for one in OPEN_ENDED):
+                yield f"wildcard resource {text}"
 
 
 def _denies_topics(statement: dict[str, Any]) -> bool:

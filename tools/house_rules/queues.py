@@ -45,10 +45,9 @@ class DeadLetterAlarm(CloudFormationLintRule):
             for _, alarm in _shared.of_type(cfn, "AWS::CloudWatch::Alarm")
             for dimension in _shared.as_list(alarm.get("Dimensions"))
             if alarm.get("MetricName") == DEPTH
-            and alarm.get("AlarmActions")
             and (alarm.get("Threshold"), alarm.get("ComparisonOperator")) == (0, "GreaterThanThreshold")
         }
         return [
-            _shared.at(name, f"needs an alarm with actions on {DEPTH} > 0")
+            _shared.at(name, f"needs an alarm on {DEPTH} > 0")
             for name in sorted(_shared.dead_letter_queues(cfn) - watched)
         ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.logging import Logger
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from aws_platform import clients, clock, problems
 from aws_platform.access import Access, Principal, check_account, check_scope
 from aws_platform.edge import media_type, raw_body, strict_json
-from aws_platform.failures import is_temporary
+from aws_platform.faults import answer_to
 from aws_platform.problems import FieldError, Problem
 from aws_platform.settings import Settings
 
@@ -39,6 +40,8 @@ JSON = "application/json"
 MAX_BODY_BYTES = 256 * 1024
 """Far beyond any request but a usage batch."""
 _BODY_METHODS = {"POST", "PUT", "PATCH"}
+_RESOLVED = "-._~()'!*:@,;=+&$%<> []{}|^"
+"""Beside letters and digits, all that the resolver takes for part of an id."""
 
 logger = Logger()
 
@@ -111,8 +114,7 @@ class Api:
         self._call: Call | None = None
         self.resolver.exception_handler(RequestValidationError)(_invalid)
         self.resolver.exception_handler(Problem)(_refused)
-        self.resolver.exception_handler(NotFoundError)(_no_route)
-        self.resolver.not_found(_unmatched)
+        self.resolver.not_found(_no_route)
 
     @property
     def call(self) -> Call:
@@ -179,14 +181,14 @@ class Api:
         try:
             self._call = self._admit(event)
             self._call.event = event = _checked_body(event)
-            answered: dict[str, Any] = self.resolver.resolve(dict(event), context)  # type: ignore[arg-type]
+            answered: dict[str, Any] = self.resolver.resolve({**event, "rawPath": _path(event)}, context)  # type: ignore[arg-type]
             if answered["statusCode"] == HTTPStatus.OK:
                 self._check_query(event)
         except Problem as problem:
             answered = problem.response()
         except Exception as error:
             logger.exception("request failed", route=event.get("routeKey"))
-            answered = (problems.try_again() if is_temporary(error) else problems.internal_error()).response()
+            answered = answer_to(error).response()
         logger.info("request answered", route=event.get("routeKey"), status=answered["statusCode"])
         return answered
 
@@ -235,6 +237,19 @@ def _query_names(signature: inspect.Signature) -> set[str]:
     return names
 
 
+def _path(event: Mapping[str, Any]) -> str:
+    """The path as the gateway's route has it, for the resolver to come to the same one.
+
+    An id with a character that the resolver does not take for part of one is encoded, and then it is the id of nothing.
+    """
+    given: Mapping[str, str] = event.get("pathParameters") or {}
+    return re.sub(
+        r"\{(\w+)\}",
+        lambda place: quote(given.get(place[1], ""), safe=_RESOLVED, errors="replace"),
+        str(event["routeKey"]).partition(" ")[2],
+    )
+
+
 def _checked_body(event: Mapping[str, Any]) -> dict[str, Any]:
     """The event with a body that is a JSON object; an absent one is empty."""
     checked = dict(event)
@@ -261,17 +276,12 @@ def _invalid(error: RequestValidationError) -> Response[str]:
     return _refused(problems.invalid_request(*found))
 
 
-def _no_route(_: NotFoundError) -> Response[str]:
-    """A path with characters that the resolver takes for none, as control characters."""
-    return _refused(problems.not_found("route"))
-
-
 def _refused(problem: Problem) -> Response[str]:
     response = problem.response()
     headers: Any = response["headers"]
     return Response(problem.status, problems.PROBLEM_JSON, problem.body(), headers=headers)
 
 
-def _unmatched(_: Exception) -> Response[str]:
-    """The gateway has found the route, but an id in the path has characters that the resolver takes for no id."""
+def _no_route(_: Exception) -> Response[str]:
+    """Only where an event does not say what its path's parameters are."""
     return _refused(problems.not_found("route"))

@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -69,17 +69,49 @@ def archived_calls(
     One object after the other and one pack of it at a time, so that memory does not grow with the archive. Raises
     BrokenArchiveError for what is no pack: nothing is passed over unseen.
     """
-    for one in _objects(s3, bucket, day, account_hash):
-        try:
-            for line in _lines(s3.get_object(Bucket=bucket, Key=one["Key"])["Body"]):
-                account_id = _account_of(line, day, account_hash)
-                if wanted is None or account_id in wanted:
-                    yield from _calls(line, account_id)
-                elif passed_over is not None:
-                    passed_over.add(account_id)
-        except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, LookupError, TypeError) as error:
-            msg = f"{one['Key']} holds something that is no pack"
-            raise BrokenArchiveError(msg) from error
+    for key in object_keys(s3, bucket, day, account_hash):
+        yield from _read(s3, bucket, key, _Place(day, account_hash, wanted, passed_over), _calls)
+
+
+def object_keys(s3: S3Client, bucket: str, day: date, account_hash: str) -> Iterator[str]:
+    """The names of the objects with a day's calls of a part of the accounts."""
+    return (one["Key"] for one in _objects(s3, bucket, day, account_hash))
+
+
+def rows_of(
+    s3: S3Client, bucket: str, key: str, day: date, account_hash: str, wanted: Container[str] | None = None
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """(Account id, row) of the calls of an object, or of those of the wanted accounts, with repeats.
+
+    A row has a text for each of `COLUMNS`. Raises BrokenArchiveError for what is no pack.
+    """
+    return _read(s3, bucket, key, _Place(day, account_hash, wanted), _rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an object lies, and whose packs of it are read."""
+
+    day: date
+    account_hash: str
+    wanted: Container[str] | None
+    passed_over: set[str] | None = None
+
+
+def _read[T](
+    s3: S3Client, bucket: str, key: str, place: _Place, take: Callable[[bytes, str], Iterator[T]]
+) -> Iterator[T]:
+    """What `take` makes of the packs of an object. Raises BrokenArchiveError."""
+    try:
+        for line in _lines(s3.get_object(Bucket=bucket, Key=key)["Body"]):
+            account_id = _account_of(line, place.day, place.account_hash)
+            if place.wanted is None or account_id in place.wanted:
+                yield from take(line, account_id)
+            elif place.passed_over is not None:
+                place.passed_over.add(account_id)
+    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, LookupError, TypeError) as error:
+        msg = f"{key} holds something that is no pack"
+        raise BrokenArchiveError(msg) from error
 
 
 def _lines(body: StreamingBody) -> Iterator[bytes]:
@@ -107,13 +139,18 @@ def _account_of(line: bytes, day: date, account_hash: str) -> str:
     return head[3].decode()
 
 
-def _calls(line: bytes, account_id: str) -> Iterator[ArchivedCall]:
-    """The calls of a pack. Raises ValueError, LookupError or TypeError for anything else."""
+def _rows(line: bytes, account_id: str) -> Iterator[tuple[str, Sequence[str]]]:
+    """The rows of a pack, with their account. Raises ValueError, LookupError or TypeError for anything else."""
     for call in json.loads(line)[TABLE]:
         if len(call) != len(COLUMNS):
             msg = f"a call has {len(call)} columns"
             raise ValueError(msg)
-        time, source, event_id, tag, charged, *_ = call
+        yield account_id, call
+
+
+def _calls(line: bytes, account_id: str) -> Iterator[ArchivedCall]:
+    """The calls of a pack. Raises ValueError, LookupError or TypeError for anything else."""
+    for _, (time, source, event_id, tag, charged, *_) in _rows(line, account_id):
         seconds, fraction = _instant(time)
         yield ArchivedCall(account_id, records.identity(source, event_id, seconds, fraction), tag, _CHARGED[charged])
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from aws_platform import failures, keys, records
 from aws_platform.accounts import account_from_item
 from aws_platform.reading import batch_get
-from rating.account import Cycle, Stage
-from rating.schedule import late_run_day
+from rating.account import Stage
+from rating.schedule import Cycle, late_run_day
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

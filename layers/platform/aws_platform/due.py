@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -51,6 +51,8 @@ class Due:
     snapshot: Snapshot
     days: list[DueDay] = field(default_factory=list)
     months: list[DueMonth] = field(default_factory=list)
+    later: list[DueDay] = field(default_factory=list)
+    """Days that wait for a run after this one."""
 
     @property
     def account(self) -> Account:
@@ -74,18 +76,25 @@ def read_due(
             account = account_from_item(item)
         elif is_part(sort_key):
             parts.append(item)
-        elif sort_key.startswith(keys.MONTH_PREFIX) and _is_due(item, run_day):
+        elif sort_key.startswith(keys.MONTH_PREFIX) and _waits(item) and _is_due(item, run_day):
             months.append(_due_month(item))
     if account is None:
         return None
-    return Due(snapshot_of(account, parts), due_days(dynamodb, usage_table, account, run_day), months)
+    waiting = _waiting(dynamodb, usage_table, account)
+    days = _days(item for item in waiting if _is_due(item, run_day))
+    later = _days(item for item in waiting if not _is_due(item, run_day))
+    return Due(snapshot_of(account, parts), days, months, later)
 
 
 def due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: date) -> list[DueDay]:
     """The usage days that the run of `run_day` and the runs before it have to look at, ascending."""
+    return _days(item for item in _waiting(dynamodb, table, account) if _is_due(item, run_day))
+
+
+def _waiting(dynamodb: DynamoDBClient, table: str, account: Account) -> list[Mapping[str, Any]]:
+    """The day items and late marks that wait for a run; settled days wait in the index for another job."""
     first = account.settled_through and account.settled_through - _LOOK_BACK
-    days: dict[date, DueDay] = {}
-    for item in query_all(
+    found = query_all(
         dynamodb,
         TableName=table,
         KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
@@ -95,9 +104,14 @@ def due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: da
             ":last": {"S": keys.LATE_PREFIX + "~"},
         },
         ConsistentRead=True,
-    ):
-        if not _is_due(item, run_day):
-            continue
+    )
+    return [item for item in found if _waits(item)]
+
+
+def _days(items: Iterable[Mapping[str, Any]]) -> list[DueDay]:
+    """The days of items, ascending, with their late marks."""
+    days: dict[date, DueDay] = {}
+    for item in items:
         sort_key = item["sk"]["S"]
         day = date.fromisoformat(sort_key[len(keys.DAY_PREFIX) :])
         due = days.setdefault(day, DueDay(day))
@@ -106,10 +120,12 @@ def due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: da
     return [days[day] for day in sorted(days)]
 
 
+def _waits(item: Mapping[str, Any]) -> bool:
+    return "due_pk" in item and item["due_pk"]["S"].startswith(keys.DUE_PREFIX)
+
+
 def _is_due(item: Mapping[str, Any], run_day: date) -> bool:
-    """Whether the item waits for this run or one before it; settled days wait in the index for another job."""
-    if "due_pk" not in item or not item["due_pk"]["S"].startswith(keys.DUE_PREFIX):
-        return False
+    """Whether an item that waits for a run is for this one or one before it."""
     return date.fromisoformat(item["due_sk"]["S"][:10]) <= run_day
 
 

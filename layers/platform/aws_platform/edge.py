@@ -21,16 +21,19 @@ def strict_json(raw: str | bytes) -> object:
 
 
 def raw_body(event: Mapping[str, Any]) -> bytes:
-    """The request's body, decoded where the gateway had to encode it."""
+    """The request's body, decoded where the gateway had to encode it. Raises Problem 400 where that is not possible."""
     body = event.get("body") or ""
-    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    try:
+        return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+    except ValueError as error:
+        raise problems.malformed_body() from error
 
 
 def peek(event: Mapping[str, Any]) -> dict[str, Any]:
     """The body as an object before anybody has checked it; empty where it is none."""
     try:
         document = strict_json(raw_body(event))
-    except (problems.Problem, ValueError):
+    except problems.Problem:
         return {}
     return document if isinstance(document, dict) else {}
 

@@ -1,29 +1,29 @@
 """What an account owes besides what was settled, and what a day cost it: for the warning that its balance is low (D28).
 
-Made of the live totals, for it is a warning and no charge; so it is cheap for every account on every morning.
+Made of the live totals, for it is a warning and no charge, and of what the run has seen anyway; so it is cheap for
+every account on every morning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from aws_platform.due import DueDay, due_days
+from aws_platform.due import DueDay, read_due
 from aws_platform.pending import Usage, cycle_of, issued_before, pending_charges, together
 from rating import money
-from rating.account import Cycle
 from rating.billing import quantities_by_day
 from rating.civil import day_of, first_day, last_day, month_of
 from rating.pricing import daily_price, monthly_price
-from rating.schedule import FAR_AHEAD
+from rating.schedule import FAR_AHEAD, Cycle
 
 if TYPE_CHECKING:
     from aws_platform.snapshot import Snapshot
     from aws_platform.standing import Reader
-    from rating.account import Account
+    from rating.bill import Bill
 
 type Calls = dict[tuple[str, date], int]
 """Calls that are charged, by tag and day."""
@@ -39,45 +39,70 @@ class Forecast:
     """What the day that was asked for cost."""
 
 
-def forecast(reader: Reader, snapshot: Snapshot, day: date, now: datetime) -> Forecast:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An account as somebody has just seen it."""
+
+    snapshot: Snapshot
+    waiting: Sequence[DueDay]
+    """The days that wait for a run."""
+    bills: Mapping[date, Sequence[Bill]] = field(default_factory=dict)
+    """All bills of the days or months that begin with these days; those of others were not looked at."""
+
+    def is_settled(self, day: date) -> bool:
+        """Whether a run has settled the day, of which usage may have arrived since."""
+        through = self.snapshot.account.settled_through
+        return through is not None and day <= through
+
+
+def see(reader: Reader, account_id: str) -> Seen | None:
+    """Look at an account; None where there is none. Raises OutdatedError: read again."""
+    settings = reader.settings
+    due = read_due(reader.dynamodb, settings.usage_table, settings.ledger_table, account_id, FAR_AHEAD)
+    return Seen(due.snapshot, due.days) if due else None
+
+
+def forecast(reader: Reader, seen: Seen, day: date, now: datetime) -> Forecast:
     """What the account owes at `now` beyond its bills, and what `day` cost it. Raises OutdatedError: read again."""
-    account = snapshot.account
-    unbilled = _unbilled(reader, snapshot, now)
-    billed = _billed(reader, account, day)
-    prices = _Prices(reader, snapshot, {**billed, **unbilled})
+    unbilled = _unbilled(reader, seen, now)
+    billed = _billed(reader, seen, day)
+    prices = _Prices(reader, seen.snapshot, {**billed, **unbilled})
     of_day = {place: calls for place, calls in {**billed, **unbilled}.items() if place[1] == day}
-    return Forecast(prices.cost(unbilled) + _late(reader, snapshot, now), prices.cost(of_day))
+    return Forecast(prices.cost(unbilled) + _late(reader, seen, now), prices.cost(of_day))
 
 
-def _late(reader: Reader, snapshot: Snapshot, now: datetime) -> Decimal:
+def _late(reader: Reader, seen: Seen, now: datetime) -> Decimal:
     """What a run would charge for usage of settled days that has arrived since (D4): rare, so it is counted."""
-    account, through = snapshot.account, snapshot.account.settled_through
-    if through is None:
-        return money.ZERO
-    days = due_days(reader.dynamodb, reader.settings.usage_table, account, FAR_AHEAD)
+    snapshot, days = seen.snapshot, [due for due in seen.waiting if seen.is_settled(due.day)]
     pending = (
         pending_charges(reader.dynamodb, reader.settings, reader.catalog, snapshot, usage, now, run=reader.run)
-        for usage in together(account, [due for due in days if due.day <= through])
+        for usage in together(snapshot.account, days)
     )
     return sum((charge.amount for one in pending for charge in one.charges), money.ZERO)
 
 
-def _unbilled(reader: Reader, snapshot: Snapshot, now: datetime) -> Calls:
+def _unbilled(reader: Reader, seen: Seen, now: datetime) -> Calls:
     """Of the days that no run has settled, as the stream has brought them."""
-    through = snapshot.account.settled_through
+    if all(seen.is_settled(due.day) for due in seen.waiting):
+        # A day has its item before the first call of it is stored.
+        return {}
+    snapshot = seen.snapshot
     totals = reader.live_calls(snapshot.account.account_id)
-    fresh = {day: calls for day, calls in totals.items() if through is None or day > through}
+    fresh = {day: calls for day, calls in totals.items() if not seen.is_settled(day)}
     covered = quantities_by_day(reader.with_fresh(snapshot, fresh, now).allocation.allotments)
     return {place: one.postpaid for place, one in covered.items() if one.postpaid}
 
 
-def _billed(reader: Reader, account: Account, day: date) -> Calls:
+def _billed(reader: Reader, seen: Seen, day: date) -> Calls:
     """Of the day, or of its month where that sets the price, as the bills have them."""
+    account, month = seen.snapshot.account, month_of(day)
     daily = cycle_of(account) is Cycle.DAILY
-    month = month_of(day)
     first, last = (day, day) if daily else (first_day(month), last_day(month))
+    found = seen.bills.get(first)
+    if found is None:
+        found = issued_before(reader.dynamodb, reader.settings, account, Usage([DueDay(day)], first, last))
     calls: Calls = {}
-    for bill in issued_before(reader.dynamodb, reader.settings, account, Usage([DueDay(day)], first, last)):
+    for bill in found:
         for segment in bill.counted:
             for tag, one in segment.quantities().items():
                 place = tag, day_of(segment.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from rating.account import Account
 
 _MAX_KEY_CHARACTERS = 255
+_NO_HEADER = re.compile("[\x00\r\n\ud800-\udfff]")
+"""What no header of HTTP can hold."""
 _HEADER = "idempotency-key"
 Key = Annotated[
     str | None,
@@ -137,6 +140,8 @@ def _key(event: Mapping[str, Any]) -> str:
         raise Problem(HTTPStatus.BAD_REQUEST, "idempotency_key_missing", "the header Idempotency-Key is needed")
     if len(key) > _MAX_KEY_CHARACTERS:
         raise problems.invalid_request(FieldError("Idempotency-Key", f"at most {_MAX_KEY_CHARACTERS} characters"))
+    if _NO_HEADER.search(key):
+        raise problems.invalid_request(FieldError("Idempotency-Key", "has a character that no header can hold"))
     return str(key)
 
 

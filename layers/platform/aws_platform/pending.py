@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from aws_platform import bills
 from aws_platform.tasks import Run, in_turn
 from aws_platform.usage_counts import DayCount, count_day
-from rating.account import Cycle
 from rating.allocation import Allocation, Package, Segment, allocate, segments_of
 from rating.bill import Bill, CountedSegment, TransactionType, counted
 from rating.billing import ResourceCharge, daily_charges, monthly_charges
@@ -24,6 +23,7 @@ from rating.edges import wallet_used
 from rating.history import covered
 from rating.notices import Notice
 from rating.pricing import daily_price, monthly_price, price_periods
+from rating.schedule import Cycle
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -68,6 +68,8 @@ class Pending:
     allocation: Allocation
     """How the fresh calls are covered."""
     charges: tuple[ResourceCharge, ...]
+    before: Sequence[Bill]
+    """The bills that earlier runs issued for the same day or month, oldest first."""
 
     def counted(self) -> tuple[CountedSegment, ...]:
         """What the bill keeps of the usage."""
@@ -149,7 +151,7 @@ def pending_charges(  # noqa: PLR0913 - all that charges depend on
         fresh += not_billed(segments, counts[due.day].segments, before)
     allocation = allocate(fresh, packages)
     charges = _charges(catalog, snapshot, allocation, before, usage)
-    return Pending(usage, counts, fresh, packages, allocation, charges)
+    return Pending(usage, counts, fresh, packages, allocation, charges, before)
 
 
 def open_packages(snapshot: Snapshot, now: datetime) -> tuple[Package, ...]:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 PROBLEM_JSON = "application/problem+json"
+MAX_ERRORS = 100
+"""Of one answer. A body has room for errors whose description would be more than a function may answer."""
+_MAX_FIELD_CHARACTERS = 200
+"""What a request calls its fields is told as far as this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,9 @@ def malformed_body(detail: str = "the body is not JSON") -> Problem:
 
 
 def invalid_request(*errors: FieldError) -> Problem:
-    """422: the body or the parameters can be read, but not taken."""
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "the request has invalid fields", errors)
+    """422: the body or the parameters can be read, but not taken. Only the first errors are told, if there are many."""
+    told = [FieldError(error.field[:_MAX_FIELD_CHARACTERS], error.detail) for error in errors[:MAX_ERRORS]]
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "the request has invalid fields", told)
 
 
 def forbidden() -> Problem:

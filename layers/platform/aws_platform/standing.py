@@ -15,10 +15,9 @@ from aws_platform.due import DueDay, due_days
 from aws_platform.pending import Usage, cut_day, cycle_of, issued_before, not_billed, open_packages
 from aws_platform.tasks import Run, in_turn
 from aws_platform.usage_counts import count_day
-from rating.account import Cycle
 from rating.allocation import Allocation, Package, Segment, Source, allocate, segments_of
 from rating.civil import first_day, last_day, month_of
-from rating.schedule import FAR_AHEAD
+from rating.schedule import FAR_AHEAD, Cycle
 from rating.wallet import first_served
 
 if TYPE_CHECKING:

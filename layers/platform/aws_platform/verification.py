@@ -22,11 +22,10 @@ from aws_platform.reading import in_partition
 from aws_platform.snapshot import Snapshot, read_snapshot
 from aws_platform.tasks import Run, in_turn
 from aws_platform.usage_counts import count_day
-from rating.account import Cycle
 from rating.bill import Bill, CountedSegment
 from rating.civil import ONE_DAY, day_of, first_day, last_day, month_of, start_of
 from rating.history import HISTORY_KEPT
-from rating.schedule import begun_run_day, run_day
+from rating.schedule import Cycle, begun_run_day, run_day
 from rating.verification import (
     Difference,
     Ground,

@@ -12,16 +12,10 @@ from rating.arrears import RELEASE_AFTER, Arrears
 from rating.civil import SHANGHAI
 from rating.funds import Funds
 from rating.history import Interval, Switch
+from rating.schedule import Cycle
 
 DAILY_SINCE = datetime(2023, 1, 4, tzinfo=SHANGHAI)
 """Accounts opened before this instant settle monthly, the others daily (D2; guide, billing overview)."""
-
-
-class Cycle(StrEnum):
-    """How often an account is settled."""
-
-    DAILY = "daily"
-    MONTHLY = "monthly"
 
 
 class Stage(StrEnum):

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from enum import StrEnum
 
-from rating.account import Cycle
 from rating.civil import ONE_DAY, RUN_AT, SHANGHAI, first_day, local, month_of, next_month
 
 ON_TIME_UNTIL = time(7, 55)
 """Usage written before this time of the run's day is counted by the run without a mark. The five minutes to 08:00 are
 longer than a write can take, so nothing that was on its way is missed."""
+
+
+class Cycle(StrEnum):
+    """How often an account is settled."""
+
+    DAILY = "daily"
+    MONTHLY = "monthly"
 
 
 def run_day(cycle: Cycle, usage_day: date) -> date:

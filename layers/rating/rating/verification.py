@@ -13,13 +13,13 @@ from datetime import date, datetime
 from enum import StrEnum
 from functools import partial
 
-from rating.account import Cycle
 from rating.allocation import Allocation, Conditions, Package, Segment, Source, allocate, segments_of
 from rating.bill import Bill, CountedSegment
 from rating.billing import ResourceCharge, daily_charges, monthly_charges
 from rating.civil import day_of, end_of, start_of
 from rating.history import covered
 from rating.pricing import PriceBook, Terms, daily_price, monthly_price, price_periods
+from rating.schedule import Cycle
 from rating.wallet import is_delivered, release_of
 
 

@@ -33,6 +33,7 @@ from .interleave import Exploration, Race, by_seed, explore, race_seeds, replay
 from .patterns import matches
 from .processes import cold_import
 from .providers import Sent
+from .shortcut import shortcut
 from .sources import Delivery, LambdaContext, QueueSource, StreamSource
 from .world import BUGS, SLEEP, Outcome, Snapshot, Worker, World
 
@@ -77,5 +78,6 @@ __all__ = [
     "matches",
     "race_seeds",
     "replay",
+    "shortcut",
     "sweep",
 ]

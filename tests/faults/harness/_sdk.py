@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import Any
 
 boto3: Any = importlib.import_module("boto3")
+BaseClient: Any = importlib.import_module("botocore.client").BaseClient
 awsrequest: Any = importlib.import_module("botocore.awsrequest")
 exceptions: Any = importlib.import_module("botocore.exceptions")
 httpsession: Any = importlib.import_module("botocore.httpsession")

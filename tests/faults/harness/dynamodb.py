@@ -10,8 +10,9 @@ with moto on thousands of random calls.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -94,6 +95,12 @@ class Table:
     view: str | None = None
     partitions: Partitions = field(default_factory=dict)
     stream: list[Body] = field(default_factory=list)
+    _sorted: dict[Order, list[Order]] = field(default_factory=dict)
+    """Sort keys of the partitions that were queried, in order."""
+    _found: dict[str, dict[Order, dict[Key, Item]]] = field(default_factory=dict)
+    """Items of the global indexes that were queried, by the index's own partition."""
+    _sizes: dict[int, int] = field(default_factory=dict)
+    """Sizes of items that are here and were read, by their ``id``."""
 
     @property
     def key_names(self) -> list[str]:
@@ -111,13 +118,77 @@ class Table:
 
     def store(self, key: Key, item: Item | None) -> None:
         """Put or remove."""
+        for name, found in self._found.items():
+            self._replace(found, self.indexes[name], key, item)
+        partition = self.partitions.setdefault(key[0], {})
+        self._sizes.pop(id(partition.get(key[1])), None)
+        known = self._sorted.get(key[0])
+        if known is not None and (key[1] in partition) != (item is not None):
+            if item is not None:
+                insort(known, key[1])
+            else:
+                known.remove(key[1])
         if item is not None:
-            self.partitions.setdefault(key[0], {})[key[1]] = item
+            partition[key[1]] = item
             return
-        partition = self.partitions.get(key[0], {})
         partition.pop(key[1], None)
         if not partition:
             self.partitions.pop(key[0], None)
+            self._sorted.pop(key[0], None)
+
+    def _replace(self, found: dict[Order, dict[Key, Item]], index: Index, key: Key, item: Item | None) -> None:
+        """Have a global index show another state of an item."""
+        before = self.get(key)
+        if before is not None and index.hash in before:
+            del found[order(before[index.hash])][key]
+        if item is not None and index.hash in item:
+            found.setdefault(order(item[index.hash]), {})[key] = item
+
+    def replace_all(self, partitions: Partitions) -> None:
+        """Have other items."""
+        self.partitions = partitions
+        self._sorted.clear()
+        self._found.clear()
+        self._sizes.clear()
+
+    def size_of(self, item: Item) -> int:
+        """Return the size of an item of this table; it is reckoned once."""
+        size = self._sizes.get(id(item))
+        if size is None:
+            size = self._sizes[id(item)] = size_of(item)
+        return size
+
+    def of_index(self, name: str, wanted: Order) -> Collection[Item]:
+        """Return the items in one partition of a global index."""
+        if name not in self._found:
+            found: dict[Order, dict[Key, Item]] = {}
+            index = self.indexes[name]
+            for partition, items in self.partitions.items():
+                for place, item in items.items():
+                    if index.hash in item:
+                        found.setdefault(order(item[index.hash]), {})[partition, place] = item
+            self._found[name] = found
+        return self._found[name].get(wanted, {}).values()
+
+    def in_range(self, partition: Order, tests: list[tuple[str, list[Order]]]) -> list[Item]:
+        """Return the items of a partition whose sort keys meet the tests of a key condition, in order."""
+        items = self.partitions.get(partition, {})
+        if not items:
+            return []
+        if partition not in self._sorted:
+            self._sorted[partition] = sorted(items)
+        places = self._sorted[partition]
+        first, stop = 0, len(places)
+        for sign, operands in tests:
+            if sign in {"=", ">=", ">", "between", "begins_with"}:
+                first = (bisect_right if sign == ">" else bisect_left)(places, operands[0])
+            if sign in {"=", "<=", "<", "between"}:
+                stop = (bisect_left if sign == "<" else bisect_right)(places, operands[-1])
+            elif sign == "begins_with":
+                stop = first
+                while stop < len(places) and places[stop].startswith(operands[0]):  # type: ignore[union-attr, arg-type]
+                    stop += 1
+        return [items[place] for place in places[first:stop]]
 
     def items(self) -> Iterator[Item]:
         """Yield every item, in the order of the keys' bytes."""
@@ -210,10 +281,14 @@ class DynamoDB:
         """Return to a state; a stream forgets what came after."""
         self.tables = {}
         for name, (table, partitions, streamed) in snapshot.tables.items():
-            table.partitions = _copy(partitions)
+            table.replace_all(_copy(partitions))
             del table.stream[streamed:]
             self.tables[name] = table
         self._tokens = dict(snapshot.tokens)
+        self._history.clear()
+
+    def catch_up(self) -> None:
+        """Let every read see what was written up to here, as after some time it does."""
         self._history.clear()
 
     @contextmanager
@@ -496,16 +571,24 @@ class DynamoDB:
         if len(by_hash) != 1 or by_hash[0][0] != "=" or tests or len(by_range) > 1:
             raise invalid("Query condition missed key schema element, or is not supported")
         wanted = by_hash[0][1][0]
-        if type_of(wanted) != table.types[index.hash]:
+        ranged = {type_of(operand) for _, operands in by_range for operand in operands}
+        if type_of(wanted) != table.types[index.hash] or ranged - {table.types.get(index.range or "")}:
             raise invalid(
                 "One or more parameter values were invalid: Condition parameter type does not match schema type"
             )
-        source = table.partitions.get(order(wanted), {}).values() if not index.is_global else table.items()
+        if index is table.base:
+            tests_of_place = [(sign, [order(operand) for operand in operands]) for sign, operands in by_range]
+            items = table.in_range(order(wanted), tests_of_place)
+            if not body.get("ScanIndexForward", True):
+                items.reverse()
+            return self._page(body, table, index, bindings, items)
+        source = (
+            table.of_index(body["IndexName"], order(wanted)) if index.is_global else table.in_range(order(wanted), [])
+        )
         items = [
             item
             for item in source
-            if item.get(index.hash) == wanted
-            and (index.range is None or (index.range in item and meets(item[index.range], by_range)))
+            if index.range is None or (index.range in item and meets(item[index.range], by_range))
         ]
         items.sort(key=lambda item: _place(table, index, item), reverse=not body.get("ScanIndexForward", True))
         return self._page(body, table, index, bindings, items)
@@ -543,7 +626,7 @@ class DynamoDB:
         read = scanned = 0
         last: Item | None = None
         for item in items:
-            read += size_of(item)
+            read += table.size_of(item)
             scanned += 1
             visible = _visible(index, item)
             if condition is None or holds(condition, visible, bindings):

@@ -357,6 +357,10 @@ class World:
         """Empty the memory of the code under test, and of its AWS clients: its process has died."""
         for function in self._reset:
             function()
+        self.rest()
+
+    def rest(self) -> None:
+        """Let so much time pass that AWS clients may retry as often as new ones."""
         for quota in self._quotas:
             _sdk.refill(quota)
 
@@ -428,6 +432,26 @@ class World:
             raise ConnectionError from error
         except _sdk.exceptions.HTTPClientError as error:
             raise TimeoutError from error
+
+    def unstruck(self, call: Call) -> dict[str, Any] | None:
+        """Answer a call that no fault strikes with the body of the answer; do nothing and return None otherwise.
+
+        Raises Refused where the service refuses it, which changes nothing either.
+        """
+        worker = self.current()
+        if worker is None:
+            return self._answer(call) if self.known_thread() else None
+        if worker.dead or self.pause is not None:
+            return None
+        place, same = Place(worker.name, worker.calls + 1), worker.same.get(call.operation, 0) + 1
+        if worker.faults.decide(place, call, same=same, taken=worker.taken) is not None:
+            return None
+        with self._lock:
+            body = self._answer(call)
+        worker.calls, worker.same[call.operation], worker.struck = place.number, same, None
+        worker.operations.append(call)
+        self.trace.append(Traced(place, call, None, "ok"))
+        return body
 
     def _exchange(self, call: Call, request: Any) -> Answer:
         worker = self.current()

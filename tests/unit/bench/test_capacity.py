@@ -40,6 +40,7 @@ def _item(size: int, **more: str) -> dict[str, Any]:
         ({"N": "1700000000"}, 2),
         ({"N": "0.3"}, 2),
         ({"N": "-12"}, 3),
+        ({"SS": ["ab", "c"]}, 6),
         ({"L": []}, 3),
         ({"L": [{"S": "ab"}, {"S": "c"}]}, 8),
         ({"M": {"ab": {"S": "c"}}}, 7),
@@ -52,8 +53,8 @@ def test_value_sizes(value: dict[str, Any], size: int) -> None:
 
 def test_unknown_type() -> None:
     """A type whose size nobody has told is an error, not zero."""
-    with pytest.raises(ValueError, match="SS"):
-        value_bytes({"SS": ["a"]})
+    with pytest.raises(ValueError, match="NS"):
+        value_bytes({"NS": ["1"]})
 
 
 def test_item_size_counts_names() -> None:
@@ -128,3 +129,12 @@ def test_other_projections_are_refused() -> None:
     index = {"IndexName": "I", "KeySchema": [{"AttributeName": "x"}], "Projection": {"ProjectionType": "INCLUDE"}}
     with pytest.raises(ValueError, match="INCLUDE"):
         Table.of("t", {"KeySchema": [{"AttributeName": "pk"}], "GlobalSecondaryIndexes": [index]})
+
+
+def test_storage() -> None:
+    """An item is stored with a hundred bytes more, and once more in each index that has it."""
+    plain = _item(1000)
+    assert TABLE.stored(plain) == 1100
+    indexed = _item(1000, usage_sk="1", due_pk="d", due_sk="2")
+    # The global index has the four keys: names and values are 20 bytes.
+    assert TABLE.stored(indexed) == 1100 + 1100 + 120

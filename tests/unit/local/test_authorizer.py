@@ -135,6 +135,93 @@ def test_other_algorithms() -> None:
         assert _refusal("Bearer " + token) == (401, "unauthorized")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[" * 100_000,
+        b'{"alg":"RS256","kid":' + b"[" * 50_000,
+        b"[]",
+        b"null",
+        b'{"alg":"RS256","kid":null}',
+        b'{"alg":"RS256","kid":["a"]}',
+        b'{"alg":["RS256"],"kid":"a"}',
+        b'{"alg":"RS256","crit":["exp"],"kid":"a"}',
+        b'{"alg":"RS256","kid":' + b"9" * 5000 + b"}",
+        b"\xff\xfe",
+    ],
+    ids=[
+        "deep",
+        "deep id",
+        "a list",
+        "null",
+        "no id",
+        "a list of ids",
+        "a list of algorithms",
+        "critical",
+        "digits",
+        "bytes",
+    ],
+)
+def test_headers_of_tokens_that_are_none(header: bytes) -> None:
+    """Nothing that stands for a token's header breaks the check: the answer is 401."""
+    encoded = base64.urlsafe_b64encode(header).rstrip(b"=").decode()
+    for token in (f"{encoded}.e30.c2ln", f"{encoded}..", encoded):
+        assert _refusal("Bearer " + token) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer {0},Bearer {0}",
+        "Bearer {0} {0}",
+        "Bearer {0}, Basic YTpi",
+        "Basic YTpi,Bearer {0}",
+        "Bearer \u00e9{0}",
+        "Token {0}",
+        "Bearer={0}",
+        "{0}",
+        "Bearer\t{0}",
+    ],
+)
+def test_a_good_token_in_a_wrong_header(header: str) -> None:
+    """Two headers, which the gateway joins by a comma, are none; the scheme is Bearer and nothing else."""
+    assert _refusal(header.format(_token())) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer", "bEaReR", "Bearer  "])
+def test_the_scheme_in_any_case(scheme: str) -> None:
+    """The name of a scheme is the same in capitals and small letters (RFC 9110)."""
+    assert CHECK.check(ROUTE, f"{scheme} {_token()}") is not None
+
+
+@pytest.mark.parametrize(
+    "scope, granted",
+    [
+        ("  usage:write   billing:read ", True),
+        ("usage:write\tbilling:read", True),
+        (["billing:read"], True),
+        (["billing:read billing:admin"], False),
+        ("billing:read,billing:admin", False),
+        ([], False),
+        (5, False),
+        ({"billing:read": True}, False),
+        ("BILLING:READ", False),
+    ],
+)
+def test_scopes_as_they_may_be_written(scope: object, granted: bool) -> None:  # noqa: FBT001
+    """Scopes are words of a text or items of a list; anything else grants nothing, and breaks nothing."""
+    header = "Bearer " + _token(scope=scope)
+    if granted:
+        assert CHECK.check(ROUTE, header) is not None
+    else:
+        assert _refusal(header) == (403, "forbidden")
+
+
+def test_no_scope_at_all() -> None:
+    """A token that says nothing of scopes is good, and may do nothing."""
+    assert _refusal("Bearer " + _token(scope=None)) == (403, "forbidden")
+
+
 @pytest.mark.parametrize("scope", ["", "billing:write", "billing:readx", "usage:write billing:write"])
 def test_missing_scope(scope: str) -> None:
     """A good token without one of the route's scopes is forbidden."""

@@ -84,6 +84,12 @@ def test_whole_event() -> None:
     }
 
 
+def test_a_claim_that_is_null_is_none() -> None:
+    """A token without an account is not one of the account `null`."""
+    event = _event(identity=Identity({"sub": "s", "account_id": None}, ()))
+    assert event["requestContext"]["authorizer"]["jwt"]["claims"] == {"sub": "s"}
+
+
 def test_what_is_absent() -> None:
     """Without query, cookies, token or body their members are left out."""
     event = _event()

@@ -132,6 +132,12 @@ def test_a_usual_url_leads_somewhere(url: str, endpoint: Endpoint, authority: st
         "https://256.1.1.1/",
         "https://[::1]/",
         "https://[::ffff:10.0.0.1]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[2002:7f00:1::]/",
+        "https://[64:ff9b::7f00:1]/",
+        "https://[fe80::1%25eth0]/",
+        "https://[fe80::1%eth0]/",
+        "https://[::]/",
         "https://[2606:4700::1111]/",
         "https://[fd00:ec2::254]/",
         "https://1.1.1.1%2f@127.0.0.1/",
@@ -185,7 +191,8 @@ def test_one_private_address_closes_the_host(monkeypatch: pytest.MonkeyPatch) ->
     """A name that resolves to a public and a private address gets nothing, not even at the public one."""
     dialled: list[str] = []
     monkeypatch.setattr(socket, "create_connection", lambda place, **_: dialled.append(place[0]))
-    for found in (["8.8.8.8", "10.0.0.1"], ["10.0.0.1", "8.8.8.8"]):
+    closed = ("10.0.0.1", "0.0.0.0", "100.64.0.1", "169.254.169.254")  # noqa: S104 - nothing is bound
+    for found in (pair for one in closed for pair in (["8.8.8.8", one], [one, "8.8.8.8"])):
         with pytest.raises(BlockedAddressError):
             post(Endpoint(NAME, 443, "/"), b"", {}, resolve=lambda _, found=found: found)  # type: ignore[misc]
     assert dialled == []
@@ -227,11 +234,38 @@ def test_the_next_address_is_tried_where_one_does_not_answer(monkeypatch: pytest
     assert dialled == ["8.8.8.8", "8.8.4.4", "1.1.1.1"]
 
 
-@pytest.mark.parametrize("found", [[], ["::1"], ["nonsense"]])
-def test_a_name_without_addresses_is_unknown(found: list[str]) -> None:
-    """Nothing to connect to, or nothing that is an IPv4 address, is a host that does not exist for us."""
+@pytest.mark.parametrize(
+    "found",
+    [
+        [],
+        ["nonsense"],
+        ["127.1"],
+        ["0177.0.0.1"],
+        ["8.8.8.8%eth0"],
+        # Whatever IPv4 address hides in one of IPv6: mapped, compatible, 6to4, NAT64, Teredo.
+        ["::ffff:127.0.0.1"],
+        ["::ffff:8.8.8.8"],
+        ["::127.0.0.1"],
+        ["2002:7f00:1::"],
+        ["64:ff9b::7f00:1"],
+        ["2001:0:7f00:1::"],
+        ["::"],
+        ["::1"],
+        ["fe80::1%eth0"],
+        ["fd00:ec2::254"],
+        ["2606:4700::1111"],
+        ["8.8.8.8", "::1"],
+        ["::ffff:127.0.0.1", "8.8.8.8"],
+    ],
+    ids=",".join,
+)
+def test_a_name_without_addresses_is_unknown(found: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing to connect to, or anything that is no IPv4 address, is a host that does not exist for us."""
+    dialled: list[str] = []
+    monkeypatch.setattr(socket, "create_connection", lambda place, **_: dialled.append(place[0]))
     with pytest.raises(UnknownHostError):
         post(Endpoint(NAME, 443, "/"), b"", {}, resolve=lambda _: found)
+    assert dialled == []
 
 
 def test_a_resolver_that_fails_is_an_unknown_host() -> None:

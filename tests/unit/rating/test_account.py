@@ -8,11 +8,12 @@ from decimal import Decimal
 
 import pytest
 
-from rating.account import Account, Cycle, Merchant, Stage, Status, Violation
+from rating.account import Account, Merchant, Stage, Status, Violation
 from rating.allocation import Conditions
 from rating.arrears import Arrears
 from rating.funds import Funds
 from rating.history import Interval, Switch
+from rating.schedule import Cycle
 from tests.unit.rating.building import SECOND, at
 
 RUN = at("2025-03-02T08:00:00")

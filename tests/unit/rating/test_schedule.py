@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rating.account import Cycle
-from rating.schedule import FAR_AHEAD, begun_run_day, is_late, late_run_day, run_day
+from rating.schedule import FAR_AHEAD, Cycle, begun_run_day, is_late, late_run_day, run_day
 from tests.unit.rating.building import at, day
 
 DAILY, MONTHLY = Cycle.DAILY, Cycle.MONTHLY

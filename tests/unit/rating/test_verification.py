@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import pytest
 
-from rating.account import Cycle
 from rating.allocation import Conditions, Source, allocate
 from rating.bill import Bill, TransactionType, billed, counted
 from rating.billing import Line, Quantities, ResourceCharge, daily_charges
@@ -16,6 +15,7 @@ from rating.civil import end_of
 from rating.funds import Fund, Funds, Movement, settle
 from rating.history import Switch
 from rating.pricing import AppliedPrice, Terms, daily_price
+from rating.schedule import Cycle
 from rating.verification import (
     Difference,
     Ground,

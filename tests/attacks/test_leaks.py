@@ -1,0 +1,78 @@
+"""The plug-in that watches what tests write: it finds what must not be written, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from tests.support import leaks
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+SIGNATURE = "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="
+
+
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        ("refused a.person@example.com", "e-mail"),
+        ('{"message":"to +8613800000001"}', "phone"),
+        ("called 13800000001 twice", "phone"),
+        (f'{{"header":"Bearer {TOKEN}"}}', "token"),
+        (f"claims of {TOKEN}", "token"),
+        ("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDuLz2AMxz7ks=", "webhook"),
+        (SIGNATURE, "signature"),
+        ("headers {'Idempotency-Key': 'k-1'}", "field"),
+        ('{"idempotency-key":"k-1"}', "field"),
+        (json.dumps({"message": json.dumps({"contact": {"locale": "en"}})}), "field"),
+        (json.dumps({"exception": "ValueError: {'name': 'A Person'}"}), "field"),
+    ],
+)
+def test_what_must_not_be_written_is_found(text: str, what: str) -> None:
+    """Addresses, numbers, tokens, secrets, signatures and fields of persons, however deep in a line."""
+    found = leaks.leaks_in(f"something\n{text}\n")
+    assert any(what in leak for leak in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"level":"INFO","timestamp":"2026-11-22 11:59:57,004+0000","service":"tests","message_id":"m-0"}',
+        '{"_aws":{"Timestamp":1795348001625,"CloudWatchMetrics":[{"Metrics":[{"Name":"Sent","Unit":"Count"}]}]}}',
+        '{"exception_name":"ValueError","function_name":"Notify","location":"_log:208"}',
+        "settled 13800000001000 calls at 2025-03-01T10:00:00+08:00 in 1380000000.13800000001 s",
+        '{"channel":"email","errors":[{"field":"contact.email","detail":"not an e-mail address"}]}',
+        "@pytest.fixture and user@host",
+    ],
+)
+def test_other_lines_pass(text: str) -> None:
+    """Times, ids, metrics and the names of fields are no personal data."""
+    assert leaks.leaks_in(text) == []
+
+
+def reported(*sections: tuple[str, str]) -> pytest.TestReport:
+    """The report of a test that passed, after the plug-in has looked at it."""
+    report = pytest.TestReport("t", ("t", 0, "t"), {}, "passed", None, "call", list(sections))
+    looking = leaks.pytest_runtest_makereport(cast("Any", pytest.CallInfo.from_call(lambda: None, "call")))
+    next(looking)
+    with pytest.raises(StopIteration):
+        looking.send(report)
+    return report
+
+
+def test_a_test_that_writes_it_fails() -> None:
+    """Whatever a handler prints or logs while a test runs is looked at, and named without its value."""
+    assert reported(("Captured stdout call", "fine")).passed
+    for section in ("Captured stdout call", "Captured stderr call", "Captured log call"):
+        report = reported((section, "sent to a.person@example.com"))
+        assert report.failed
+        assert "e-mail" in str(report.longrepr)
+        assert "a.person" not in str(report.longrepr)
+
+
+def test_a_leak_elsewhere_fails_the_test_that_is_running() -> None:
+    """What was found in an event, a refusal or a function's own log lets the running test fail, and only that one."""
+    leaks.look("sent to a.person@example.com", "an event")
+    assert reported().failed
+    assert reported().passed

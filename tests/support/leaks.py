@@ -1,0 +1,105 @@
+"""A plug-in of pytest: no test may let a secret or personal data get into logs, events or refusals.
+
+It looks at what every test writes to stdout, stderr and the log (a function in the cloud would write it to its log), at
+the logs of functions that run in processes of their own, at what the bus is given, and at every problem document.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Cheap marks first: a text without any of them needs no closer look.
+_MARK = re.compile(r"@|\+\d|1[3-9]\d{9}|eyJ|earer |whsec_|v1,|(?i:idempotency-key|contact|email|phone|secret|\bname\b)")
+_FIELD = r"(?:name|contact|e-?mails?|phones?|secret|purpose|license_reference|[Ii]dempotency-[Kk]ey|[Aa]uthorization)"
+_LEAKS = {
+    "an e-mail address": re.compile(r"[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b"),
+    "a phone number": re.compile(r"\+\d{8,15}(?!\d)|(?<![\d.])1[3-9]\d{9}(?![\d.])"),
+    "a token": re.compile(r"\beyJ[\w-]{5,}\.[\w-]+|[Bb]earer [\w.~+/-]{12,}"),
+    "the secret of a webhook": re.compile(r"whsec_[A-Za-z0-9+/]{8}"),
+    "a signature": re.compile(r"\bv1,[A-Za-z0-9+/]{40}"),
+    "a field with personal data": re.compile(rf"(?<![\w-])\\*[\"']{_FIELD}\\*[\"']\s*:"),
+}
+# The stand-ins of the providers tell what they were given, which is what they are for.
+_PROVIDERS = re.compile(r"^\S+ \S+ [A-Z]+ \[(?:sns|ses|ses-v2)\] .*$", re.MULTILINE)
+_found: list[str] = []
+_clouds: dict[Path, int] = {}
+"""Logs of embedded clouds that are running, and how far they were read."""
+
+
+def leaks_in(text: str) -> list[str]:
+    """What must not be in a log, an event or a refusal; says what it is and where about, not the value."""
+    if _MARK.search(text) is None:
+        return []
+    hits = ((what, pattern.search(text)) for what, pattern in _LEAKS.items())
+    return [f"{what} after {text[max(0, hit.start() - 80) : hit.start()]!r}" for what, hit in hits if hit is not None]
+
+
+def look(text: str, where: str) -> None:
+    """Let the test that is running fail if there is a leak in this text."""
+    _found.extend(f"{where}: {leak}" for leak in leaks_in(text))
+
+
+def pytest_configure() -> None:
+    """Look at every problem document and at what the bus is given."""
+    problems: Any = importlib.import_module("aws_platform.problems")
+    providers: Any = importlib.import_module("tests.support.providers")
+    body, given = problems.Problem.body, providers.Providers._given
+
+    def looked_body(self: Any) -> str:
+        text: str = body(self)
+        look(text, "a refusal")
+        return text
+
+    def looked_given(self: Any, params: Any, context: Any, **more: Any) -> None:
+        given(self, params, context, **more)
+        for entry in params.get("Entries", ()):
+            look(json.dumps(entry, default=str, ensure_ascii=False), "an event")
+
+    problems.Problem.body = looked_body
+    providers.Providers._given = looked_given
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any) -> Generator[None, Any, Any]:
+    """Remember the logs of embedded clouds, into which their functions write."""
+    made = yield
+    home = getattr(getattr(made, "emulator", None), "home", None)
+    if home is not None:
+        _clouds.setdefault(Path(home) / "emulator.log", 0)
+    return made
+
+
+def _written() -> Iterable[str]:
+    """What the functions in embedded clouds have written since the last time."""
+    for path, seen in list(_clouds.items()):
+        if not path.exists():
+            del _clouds[path]
+        elif path.stat().st_size > seen:
+            with path.open("rb") as file:
+                file.seek(seen)
+                new = file.read()
+            _clouds[path] = seen + len(new)
+            yield _PROVIDERS.sub("", new.decode(errors="replace"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test fail that wrote what must not be written."""
+    report = yield
+    for text in _written():
+        look(text, "the log of a function")
+    for title, text in report.sections:
+        if title.endswith(call.when):
+            look(text, title)
+    found, _found[:] = list(dict.fromkeys(_found)), []
+    if found and report.passed:
+        report.outcome = "failed"
+        report.longrepr = "written, but secret or personal:\n" + "\n".join(found)
+    return report

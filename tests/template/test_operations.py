@@ -1,0 +1,240 @@
+"""The pages of the operator: every alarm has its section, the dashboard shows what there is, every command parses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from tests.template.linting import ROOT
+from tests.template.test_template import resources
+from tools.house_rules import _shared
+from tools.ops.__main__ import COMMANDS, _parser
+
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+ALARMS = resources("AWS::CloudWatch::Alarm")
+SERVICES = {"deploy": "codedeploy"}
+"""What the AWS CLI calls otherwise than its API."""
+OURS = "Zhangben/${AWS::StackName}"
+
+
+# Sections
+
+
+def sections() -> dict[str, str]:
+    """The text of each section by its title."""
+    parts = re.split(r"^#{1,3} (.+)$", OPERATIONS, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_alarm_has_a_section_and_every_section_an_alarm() -> None:
+    """Whoever is told of an alarm finds its section by its name, and no section is of an alarm that there is not."""
+    titles = {title for title in sections() if title.endswith("Alarm")}
+    assert titles == set(ALARMS)
+
+
+def test_the_pages_name_alarms_and_queues_that_there_are() -> None:
+    """No page sends anybody to an alarm or a queue of another name."""
+    texts = [page.read_text(encoding="utf-8") for page in [*DOCS, ROOT / "README.md"]]
+    named = {name for text in texts for name in re.findall(r"\b([A-Z][A-Za-z]+(?:Alarm|Queue))\b", text)}
+    known = {*ALARMS, *resources("AWS::SQS::Queue"), *resources("AWS::Lambda::EventSourceMapping")}
+    assert sorted(named - known) == []
+
+
+@pytest.mark.parametrize("word", ["Look", "Mend", "Mended"])
+def test_every_section_says_what_to_do(word: str) -> None:
+    """A section says how to look, how to mend, and how to know that it is mended."""
+    said = re.compile(rf"\*{word}:?\*")
+    assert [title for title, text in sections().items() if title in ALARMS and not said.search(text)] == []
+
+
+def test_links_within_the_page_lead_somewhere() -> None:
+    """Every link to a section, from any page, names one that there is."""
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in sections()}
+    pages = {page.name: page.read_text(encoding="utf-8") for page in [*DOCS, ROOT / "README.md"]}
+    links = [link for text in pages.values() for link in re.findall(r"operations\.md#([\w-]+)", text)]
+    links += re.findall(r"\]\(#([\w-]+)\)", OPERATIONS)
+    assert len(links) > 5
+    assert sorted(set(links) - anchors) == []
+
+
+# Alarms
+
+
+def test_no_two_alarms_ring_for_the_same() -> None:
+    """Each alarm looks at something else, or at the same thing in another way."""
+    seen: dict[str, str] = {}
+    for name, alarm in ALARMS.items():
+        looks = ("Namespace", "MetricName", "Metrics", "Dimensions", "Statistic", "ComparisonOperator")
+        key = json.dumps([alarm.get(one) for one in looks], sort_keys=True)
+        assert key not in seen, (name, seen.get(key))
+        seen[key] = name
+
+
+def test_metrics_of_our_own_are_published() -> None:
+    """What alarms and dashboard look at under our namespace is published by the code, by that name and service."""
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for folder in ("functions", "layers") for path in (ROOT / folder).rglob("*.py")
+    )
+    alarms = [one for one in ALARMS.values() if one.get("Namespace") == {"Fn::Sub": OURS}]
+    watched = {(one["MetricName"], one["Dimensions"][0]["Value"]) for one in alarms}
+    watched |= {(each[1], each[3]) for widget in widgets() for each in widget.get("metrics", ()) if each[0] == OURS}
+    assert len(watched) > 10
+    for metric, service in watched:
+        assert f'"{metric}"' in code, metric
+        assert f'publish("{service}"' in code, service
+
+
+def test_every_function_publishes_to_the_stack_s_own_namespace() -> None:
+    """Two stacks of one AWS account do not ring each other's alarms."""
+    for name, function in resources("AWS::Lambda::Function").items():
+        assert function["Environment"]["Variables"]["METRICS_NAMESPACE"] == {"Fn::Sub": OURS}, name
+
+
+# The dashboard
+
+
+@cache
+def widgets() -> list[dict[str, Any]]:
+    """The properties of the dashboard's widgets; what is put in by CloudFormation stands as it is in the template."""
+    body = resources("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
+    return [widget["properties"] for widget in json.loads(body)["widgets"]]
+
+
+def shown(metric: str) -> set[str]:
+    """The resources that the dashboard shows a metric of."""
+    listed = [each for widget in widgets() for each in widget.get("metrics", ()) if each[1] == metric]
+    return {re.sub(r"\$\{(\w+).*\}", r"\1", each[3]) for each in listed}
+
+
+def test_the_dashboard_shows_every_alarm() -> None:
+    """Every alarm that each stack has is in the widget of alarms."""
+    (listed,) = [widget["alarms"] for widget in widgets() if "alarms" in widget]
+    always = {name for name, alarm in ALARMS.items() if "Metrics" not in alarm}
+    assert sorted(listed) == sorted(f"${{{name}.Arn}}" for name in always)
+
+
+def test_the_dashboard_shows_every_resource() -> None:
+    """No function, queue, stream or table is left out."""
+    functions, tables = set(resources("AWS::Lambda::Function")), set(resources("AWS::DynamoDB::Table"))
+    queues = set(resources("AWS::SQS::Queue"))
+    assert shown("Errors") == shown("Throttles") == shown("Duration") == functions
+    assert shown("ApproximateNumberOfMessagesVisible") == queues
+    assert shown("ApproximateAgeOfOldestMessage") == {one for one in queues if "DeadLetter" not in one}
+    assert shown("WriteThrottleEvents") == shown("ConsumedReadCapacityUnits") == tables
+    streams = {
+        str(_shared.target(mapping["FunctionName"]))
+        for mapping in resources("AWS::Lambda::EventSourceMapping").values()
+        if mapping["EventSourceArn"]["Fn::GetAtt"][1] == "StreamArn"
+    }
+    assert {one.removesuffix("Aliaslive") for one in streams} == shown("IteratorAge")
+
+
+def test_the_dashboard_shows_only_what_there_is() -> None:
+    """Every resource that it names is in the template."""
+    body = resources("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
+    known = set(_shared_names())
+    assert {name.partition(".")[0] for name in re.findall(r"\$\{([\w.]+)\}", body)} <= known
+
+
+def _shared_names() -> list[str]:
+    kinds = ("AWS::Lambda::Function", "AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::CloudWatch::Alarm")
+    more = ("AWS::KinesisFirehose::DeliveryStream", "AWS::ApiGatewayV2::Api")
+    return [name for kind in kinds + more for name in resources(kind)]
+
+
+# Commands
+
+
+def in_blocks(program: str) -> list[str]:
+    """The commands of a program in the pages' blocks of the shell."""
+    blocks = [block for page in DOCS for block in re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
+    return _of(program, (line for block in blocks for line in block.replace("\\\n", " ").splitlines()))
+
+
+def in_text(program: str) -> list[str]:
+    """The commands of a program that the pages' text mentions."""
+    texts = [re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL) for page in DOCS]
+    return _of(program, (line for text in texts for line in re.findall(r"`([^`\n]+)`", text)))
+
+
+def _of(program: str, lines: Iterable[str]) -> list[str]:
+    found = [line for line in lines if re.search(rf"(^|[\s{{|(]){program} ", line)]
+    return sorted({line[line.index(f"{program} ") :] for line in found})
+
+
+def test_the_pages_have_commands() -> None:
+    """The commands are found at all."""
+    assert len(in_blocks("aws")) > 10
+    assert len(in_blocks("make")) > 20
+    assert len(in_text("make")) > 20
+
+
+def options_of(command: str) -> tuple[set[str], set[str], set[str]]:
+    """The options of a command, those that its operation knows, and those that it must have."""
+    words = shlex.split(command.partition(";")[0].replace("…", "X"))
+    model = botocore.session.get_session().get_service_model(SERVICES.get(words[1], words[1]))
+    (name,) = [one for one in model.operation_names if xform_name(one, "-") == words[2]]
+    shape = model.operation_model(name).input_shape
+    known = {xform_name(member, "-") for member in (shape.members if shape else {})}
+    required = {xform_name(member, "-") for member in (shape.required_members if shape else [])}
+    flags = {word.removeprefix("--").removeprefix("no-") for word in words if word.startswith("--")}
+    return flags, known | {"query", "output", "cli-input-json"}, required
+
+
+@pytest.mark.parametrize("command", in_blocks("aws"))
+def test_commands_of_aws_are_whole(command: str) -> None:
+    """Service, operation and options of a command are those of the AWS API, and none is missing."""
+    flags, known, required = options_of(command)
+    assert flags <= known
+    assert "cli-input-json" in flags or required <= flags
+
+
+@pytest.mark.parametrize("command", in_text("aws"))
+def test_mentioned_commands_of_aws_are_known(command: str) -> None:
+    """Service, operation and the options that are named are those of the AWS API."""
+    flags, known, _ = options_of(command)
+    assert flags <= known
+
+
+def test_commands_of_make_are_targets() -> None:
+    """Every target that a page names is in the Makefile, with variables that it takes."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = dict(re.findall(r"^([a-z-]+):.*?## (.*)$", makefile, re.MULTILINE))
+    variables = set(re.findall(r"^([A-Z]+) \?=", makefile, re.MULTILINE))
+    for command in [*in_blocks("make"), *in_text("make")]:
+        target, *settings = [word for word in command.replace(";", " ").split()[1:] if word != "…"]
+        if target.endswith("-…"):
+            continue
+        assert target.rstrip(".,") in targets, command
+        assert {one.partition("=")[0] for one in settings if "=" in one} <= variables, command
+
+
+def test_every_command_of_the_operator_has_a_target() -> None:
+    """Each `make ops-…` runs one command of `tools.ops` with options that it knows; none is without a target."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^ops-([a-z-]+):", makefile, re.MULTILINE)
+    assert sorted(targets) == sorted(COMMANDS)
+    given = {"ACCOUNT": "acct-1", "DAY": "2025-03-01", "DRY": "1", "FRESH": "1", "QUEUE": "UsageDeadLetterQueue"}
+    asked = ["make", "--no-print-directory", "--dry-run", "--assume-old=setup", *(f"ops-{one}" for one in targets)]
+    printed = subprocess.run(
+        [*asked, *(f"{name}={value}" for name, value in given.items())],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    lines = [line for line in printed.replace("\\\n", " ").splitlines() if "tools.ops" in line]
+    parsed = [_parser().parse_args(shlex.split(line.partition("tools.ops")[2])) for line in lines]
+    assert [one.command for one in parsed] == targets
+    assert {(one.account, one.day, one.dry) for one in parsed} == {("acct-1", "2025-03-01", True)}
+    assert [one.command for one in parsed if one.fresh] == ["live"]

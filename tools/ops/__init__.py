@@ -1,0 +1,1 @@
+"""The operator's commands: `make ops-...`, each described in docs/operations.md."""
