@@ -19,6 +19,7 @@ SIGNATURE = "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="
         ("refused a.person@example.com", "e-mail"),
         ('{"message":"to +8613800000001"}', "phone"),
         ("called 13800000001 twice", "phone"),
+        (json.dumps({"message": "to\n13800000001"}), "phone"),
         (f'{{"header":"Bearer {TOKEN}"}}', "token"),
         (f"claims of {TOKEN}", "token"),
         ("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDuLz2AMxz7ks=", "webhook"),
@@ -44,6 +45,7 @@ def test_what_must_not_be_written_is_found(text: str, what: str) -> None:
         "settled 13800000001000 calls at 2025-03-01T10:00:00+08:00 in 1380000000.13800000001 s",
         '{"channel":"email","errors":[{"field":"contact.email","detail":"not an e-mail address"}]}',
         "@pytest.fixture and user@host",
+        '{"xray_trace_id":"1-6b02ef43-a13800000001bc2f0e8d7c6b"}',
     ],
 )
 def test_other_lines_pass(text: str) -> None:

@@ -20,7 +20,7 @@ _MARK = re.compile(r"@|\+\d|1[3-9]\d{9}|eyJ|earer |whsec_|v1,|(?i:idempotency-ke
 _FIELD = r"(?:name|contact|e-?mails?|phones?|secret|purpose|license_reference|[Ii]dempotency-[Kk]ey|[Aa]uthorization)"
 _LEAKS = {
     "an e-mail address": re.compile(r"[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b"),
-    "a phone number": re.compile(r"\+\d{8,15}(?!\d)|(?<![\d.])1[3-9]\d{9}(?![\d.])"),
+    "a phone number": re.compile(r"\+\d{8,15}(?![\w/+=])|(?<![\da-fA-F.])1[3-9]\d{9}(?![\w.])"),
     "a token": re.compile(r"\beyJ[\w-]{5,}\.[\w-]+|[Bb]earer [\w.~+/-]{12,}"),
     "the secret of a webhook": re.compile(r"whsec_[A-Za-z0-9+/]{8}"),
     "a signature": re.compile(r"\bv1,[A-Za-z0-9+/]{40}"),
