@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 from aws_platform import clients, clock
+from aws_platform.keys import SHARDS
 from aws_platform.queues import queue_messages
 from bench import canned, traffic
 from bench.capacity import PAGE_BYTES, Item, Table, item_bytes, read_units
@@ -66,7 +67,7 @@ def day_items(accounts: int) -> list[Item]:
 
     client = canned.Instant(answer)
     with (
-        mock.patch.dict(os.environ, {"ARCHIVE_STREAM": ARCHIVE_STREAM}),
+        mock.patch.dict(os.environ, {"ARCHIVE_STREAM": ARCHIVE_STREAM, "DUE_SHARDS": str(SHARDS)}),
         mock.patch.multiple(clients, dynamodb=lambda: client, dynamodb_once=lambda: client, firehose=lambda: client),
         mock.patch.multiple(clock, now=lambda _settings, _dynamodb: _DAY),
     ):

@@ -12,7 +12,7 @@ from itertools import batched, count
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from aws_platform import clients, clock
+from aws_platform import clients, clock, keys
 from aws_platform.accounts import account_to_item
 from bench import ROOT
 from bench.capacity import Item, Table
@@ -53,6 +53,7 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": HOST,
         "SANDBOX": "false",
+        "DUE_SHARDS": str(keys.SHARDS),
         "POWERTOOLS_SERVICE_NAME": "bench",
         "ARCHIVE_STREAM": ARCHIVE_STREAM,
         **{variable: variable.lower() for variable in VARIABLES.values()},

@@ -1,4 +1,4 @@
-"""No test may write secrets or personal data (tests/support/leaks.py); how property tests run.
+"""No test may write secrets or personal data (tests/support/leaks.py), or leave traces; how property tests run.
 
 They have no time limit, and in CI (`CI` set) the same examples every time.
 
@@ -8,7 +8,9 @@ They have no time limit, and in CI (`CI` set) the same examples every time.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.leaks import pytest_configure, pytest_fixture_setup, pytest_runtest_makereport
@@ -22,3 +24,17 @@ settings.register_profile("dev", deadline=None, max_examples=100, suppress_healt
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None, print_blob=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=3000)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _environment_stays() -> Iterator[None]:
+    """No module leaves the environment changed: what comes after it would depend on the order."""
+    before = _environment()
+    yield
+    after = _environment()
+    assert after == before
+
+
+def _environment() -> dict[str, str]:
+    """Without what pytest itself tells."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

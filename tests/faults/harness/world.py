@@ -210,12 +210,21 @@ class World:
     # entering and leaving
 
     def __enter__(self) -> Self:
-        """Take over the wire, sleep, and thread pools."""
+        """Take over the wire, sleep, and thread pools; all of it or nothing."""
         if World._active is not None:
             raise HarnessError("another World is active")
         if _sdk.moto_is_on():
             raise HarnessError("moto is active: it would answer in our place")
         self._owner = threading.get_ident()
+        try:
+            self._take_over()
+        except BaseException:
+            self._stack.close()
+            raise
+        World._active = self
+        return self
+
+    def _take_over(self) -> None:
         patch = self._stack.enter_context
         missing = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
         patch(mock.patch.dict(os.environ, missing))
@@ -251,8 +260,6 @@ class World:
         patch(mock.patch.object(ThreadPoolExecutor, "submit", submit))
         for name in self._sleeps:
             self.patch_sleep(name)
-        World._active = self
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
