@@ -29,6 +29,7 @@ from local.payload import HttpRequest, build_event
 from local.routing import Router
 from local.template import Template
 from tests.support.archive import BUCKET, DATABASE, STREAM, ArchiveStream
+from tests.support.moto_shortcut import shortcut
 from tests.support.providers import Inbox, Json, Posted, Providers, envelope
 
 ROOT = Path(__file__).parents[2]
@@ -405,6 +406,7 @@ def product(now: str) -> Iterator[Product]:
             mock.patch.object(egress, "post", made.providers.post),
             # A fifth of a call's time, for what nobody reads here.
             mock.patch.object(SigV4Auth, "add_auth", _sign),
+            shortcut(),
         ):
             yield made
     _forget()
