@@ -29,7 +29,7 @@ from ingest.handler import Meter
 from rating.catalog import load
 from settlement import settle
 from tests.faults import commits
-from tests.faults.harness import Delivery, QueueSource, Sent, StreamSource, Worker, World, matches
+from tests.faults.harness import Delivery, QueueSource, Sent, StreamSource, Worker, World, matches, shortcut
 from tests.faults.harness.dynamodb import Change
 from tests.support.product import BATCH, PRODUCER, TABLES, Product, Reply, template
 from tests.support.providers import envelope
@@ -707,6 +707,7 @@ def start(now: str, watching: Callable[[World], Watch] = Watch) -> Iterator[Clou
 
         logging.disable(logging.CRITICAL)
         with (
+            shortcut(world),
             mock.patch.object(clock, "now", now_of_the_world),
             mock.patch.object(clock, "machine_now", machine_now_of_the_world),
             mock.patch.object(egress, "post", post),

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.faults.harness import (
     QueueSource,
     World,
     exhaust,
+    shortcut,
     sweep,
 )
 
@@ -35,10 +36,10 @@ KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
 ABSENT = "attribute_not_exists(pk)"
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    """Give a world with a table and a queue."""
-    with World() as entered:
+@pytest.fixture(params=["the whole way", "the short way"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Give a world with a table and a queue, where calls that no fault strikes go the one way or the other."""
+    with World() as entered, shortcut(entered) if request.param == "the short way" else nullcontext():
         entered.create_table("T", stream="NEW_IMAGE")
         entered.create_queue("Q")
         yield entered

@@ -6,6 +6,7 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,13 +23,14 @@ from tests.faults.harness import (
     explore,
     interleave,
     race_seeds,
+    shortcut,
 )
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    """Give a world with a table and a queue."""
-    with World() as entered:
+@pytest.fixture(params=["the whole way", "the short way"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Give a world with a table and a queue, where calls that no fault strikes go the one way or the other."""
+    with World() as entered, shortcut(entered) if request.param == "the short way" else nullcontext():
         entered.create_table("T", global_indexes={"ByG": ("g",)})
         entered.create_queue("Q")
         yield entered

@@ -21,7 +21,7 @@ from typing import Any
 from unittest import mock
 
 from tests.faults import support
-from tests.faults.harness import Delivery, Faults, QueueSource, StreamSource, Worker, World, shortcut
+from tests.faults.harness import Delivery, Faults, QueueSource, StreamSource, Worker, World
 from tests.faults.harness.dynamodb import Change
 from tests.faults.support import FUNDS, SETTLEMENT, USAGE, Cloud, TryAgain, Watch, add_page, start
 from tests.simulation.steps import (
@@ -377,5 +377,5 @@ def drive(seed: int, rate: float, now: datetime, release_days: int = 30) -> Iter
     """The product, empty, shortly before the first step."""
     settings = {"RELEASE_DAYS": str(release_days), "DUE_SHARDS": "1"}
     begun = now.replace(tzinfo=None).isoformat(" ")
-    with start(begun, YearWatch) as cloud, shortcut(cloud.world), mock.patch.dict(os.environ, settings):
+    with start(begun, YearWatch) as cloud, mock.patch.dict(os.environ, settings):
         yield Driver(cloud, seed, rate)

@@ -1,8 +1,8 @@
 """A shorter way for calls that no fault strikes: past botocore, which is most of the time of a call.
 
 What botocore does to such a call changes nothing about it: it checks and writes the parameters and reads the answer. A
-call that a fault strikes, or that the service refuses, takes the whole way, with botocore's own retries and errors. For
-long simulations; tests of the faults themselves go the whole way always.
+call that a fault strikes, or that the service refuses, takes the whole way, with botocore's own retries and errors. The
+tests of the harness itself go the whole way always.
 """
 
 from __future__ import annotations

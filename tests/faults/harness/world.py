@@ -124,6 +124,8 @@ class Worker:
     same: dict[str, int] = field(default_factory=dict)
     hopeless: dict[str, Fault] = field(default_factory=dict)
     operations: list[Call] = field(default_factory=list)
+    refused: Refused | None = None
+    """What the next call of botocore is answered, for that is what a call past botocore was."""
 
     def run(self, work: Callable[[], object]) -> Outcome:
         """Run once; a crash or an error is an outcome, a bug of the code under test (``BUGS``) is raised."""
@@ -443,18 +445,25 @@ class World:
     def unstruck(self, call: Call) -> dict[str, Any] | None:
         """Answer a call that no fault strikes with the body of the answer; do nothing and return None otherwise.
 
-        Raises Refused where the service refuses it, which changes nothing either.
+        Raises Refused where the service refuses it; the worker's next call over the wire is answered just that, and
+        counts.
         """
         worker = self.current()
         if worker is None:
             return self._answer(call) if self.known_thread() else None
-        if worker.dead or self.pause is not None:
+        if worker.dead:
             return None
         place, same = Place(worker.name, worker.calls + 1), worker.same.get(call.operation, 0) + 1
         if worker.faults.decide(place, call, same=same, taken=worker.taken) is not None:
             return None
+        if self.pause is not None:
+            self.pause(worker, call)
         with self._lock:
-            body = self._answer(call)
+            try:
+                body = self._answer(call)
+            except Refused as refused:
+                worker.refused = refused
+                raise
         worker.calls, worker.same[call.operation], worker.struck = place.number, same, None
         worker.operations.append(call)
         self.trace.append(Traced(place, call, None, "ok"))
@@ -470,15 +479,19 @@ class World:
     def _attempt(self, worker: Worker, call: Call, request: Any) -> Answer:
         if worker.dead:
             raise WorkerCrashed
-        if self.pause is not None:
+        refused, worker.refused = worker.refused, None
+        if self.pause is not None and refused is None:
             self.pause(worker, call)
         worker.calls += 1
         worker.operations.append(call)
         worker.same[call.operation] = worker.same.get(call.operation, 0) + 1
         place = Place(worker.name, worker.calls)
-        fault = worker.struck = self._fault(worker, place, call)
+        fault = worker.struck = self._fault(worker, place, call) if refused is None else None
         try:
-            answer = self._under(fault, worker, place, call, request)
+            if refused is None:
+                answer = self._under(fault, worker, place, call, request)
+            else:
+                answer = refusal(call, refused, self._next())
         except BaseException as error:
             self.trace.append(Traced(place, call, fault, type(error).__name__))
             raise
