@@ -33,12 +33,13 @@ MIX = [
 
 
 def day_of_calls(account_id: str) -> list[dict[str, Any]]:
-    """A realistic day between 09:00 and 21:00: four interfaces, three teams, two gateways, some failures."""
+    """A day between 09:00 and 21:00 with a rush every five minutes: four interfaces, two gateways, some failures."""
     draw = random.Random(SEED)  # noqa: S311 - a story, not a secret
     opening = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
     events = []
     for interface, library, codes, calls in MIX:
         for number in range(calls):
+            rush = timedelta(minutes=5 * draw.randrange(144), seconds=draw.randrange(10))
             data = {"interface": interface, "result_code": draw.choice(codes), "sub_account": draw.choice("abc")}
             if library:
                 data["library"] = library
@@ -49,7 +50,7 @@ def day_of_calls(account_id: str) -> list[dict[str, Any]]:
                     "source": f"/faceid/gateway-{draw.randint(1, 2)}",
                     "type": "faceid.call",
                     "subject": account_id,
-                    "time": (opening + timedelta(seconds=draw.randrange(12 * 3600))).isoformat(),
+                    "time": (opening + rush).isoformat(),
                     "data": data,
                 }
             )

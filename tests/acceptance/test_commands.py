@@ -42,12 +42,12 @@ def test_demo_tells_the_story() -> None:
         "7 messages by email",
         "4 messages by sms",
         "Usage of 2025-12-03: 300 calls",
-        "3223.07 yuan in October, 3223.07 of it in cash",
-        "Unit price x quantity: 1.20 x 1230 = 1476.00000000 yuan, exact to 8 decimals",
+        "3231.77 yuan in October, 3231.77 of it in cash",
+        "Unit price x quantity: 1.20 x 1237 = 1484.40000000 yuan, exact to 8 decimals",
         "computed again from the raw usage: matches; 5778 calls counted, 5778 archived, 0 missing",
-        "its query of the archive finds 2330 calls",
+        "its query of the archive finds 2337 calls",
         "the sheets Summary, Resources, Details",
-        "Details 3223.0700; the journal of the month: 3223.07",
+        "Details 3231.7700; the journal of the month: 3231.77",
         "7 months of charges, 0 that do not agree",
     )
     for figure in figures:
