@@ -44,7 +44,7 @@ def shortcut(world: World) -> Iterator[None]:
 def _written(value: Any) -> Any:
     """Parameters as the wire carries them."""
     if isinstance(value, dict):
-        return {name: _written(one) for name, one in value.items()}
+        return {name: one if type(one) is str else _written(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [_written(one) for one in value]
     return base64.b64encode(value).decode() if isinstance(value, bytes | bytearray) else value
@@ -55,5 +55,5 @@ def _read(value: Any) -> Any:
     if isinstance(value, dict):
         if len(value) == 1 and isinstance(value.get("B"), str):
             return {"B": base64.b64decode(value["B"])}
-        return {name: _read(one) for name, one in value.items()}
+        return {name: one if type(one) is str else _read(one) for name, one in value.items()}
     return [_read(one) for one in value] if isinstance(value, list) else value
