@@ -10,7 +10,8 @@ from decimal import Decimal
 from random import Random
 
 from tests.faults.support import SHANGHAI
-from tests.simulation.lives import DAY, KINDS, SECOND, Life, Sending, Year, midnight
+from tests.simulation.callers import DAY, SECOND, Sending, Year, midnight
+from tests.simulation.lives import KINDS, Life
 from tests.simulation.steps import Activity, Call, Look, OfAccount, Price, Report, Run, Step, Sweep
 from tests.simulation.wares import OFFERS, TIERED
 
