@@ -40,6 +40,9 @@ PARALLEL ?= 4
 WAIT ?= 60
 DRY ?=
 FRESH ?=
+# make concurrency
+ROUNDS ?= 10
+PROCESSES ?= 16
 # make attack
 EXAMPLES ?= 500
 SEED ?= 2
@@ -244,6 +247,10 @@ attack: setup  ## what the OpenAPI document allows and forbids, sent by everybod
 simulate: setup  ## simulated years under faults against an independent model (SEEDS=1-200, ACCOUNTS=50, JOBS=2)
 	@PYTHONPATH=layers/rating:layers/platform:functions:. exec $(BIN)/python -m tests.simulation --seeds "$(SEEDS)" \
 		--accounts "$(ACCOUNTS)" --jobs "$(JOBS)"
+
+.PHONY: concurrency
+concurrency: build  ## races on the local cloud, with more rounds and processes than in `test` (ROUNDS=10, PROCESSES=16)
+	@CONCURRENCY_ROUNDS=$(ROUNDS) CONCURRENCY_PROCESSES=$(PROCESSES) exec $(BIN)/pytest tests/system/test_concurrency.py
 
 .PHONY: bench
 bench: build  ## the benchmarks, each figure beside its target

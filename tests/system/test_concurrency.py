@@ -2,7 +2,7 @@
 
 The embedded cloud's tables take one call at a time, as a probe with conditional writes and transactions showed, so what
 races are the calls of processes that run side by side. It never cancels a transaction for a conflict: that is the part
-of the fault tests. `CONCURRENCY_ROUNDS=10 CONCURRENCY_PROCESSES=16` makes more of everything.
+of the fault tests. `make concurrency` makes more of everything.
 """
 
 from __future__ import annotations
