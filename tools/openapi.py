@@ -77,6 +77,10 @@ REFUSALS = {
     "500": "`internal_error`",
     "503": "`try_again`: the whole request may be sent again",
 }
+REPLAYED = {
+    "description": "this is the first answer to this key, once more",
+    "schema": {"type": "string", "enum": ["true"]},
+}
 ERROR_CODES = [
     "invalid_event",
     "unknown_interface",
@@ -150,7 +154,8 @@ def operations_of(paths: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 def complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     """What every operation may answer, and what powertools cannot know."""
     responses = operation["responses"]
-    responses.pop("422", None)
+    # powertools says of itself that every route may answer 422.
+    own = responses.pop("422", {}).get("description", "")
     wanted = {"500", "503"}
     if operation.get("security"):
         wanted |= {"401", "403"}
@@ -167,13 +172,24 @@ def complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> N
     for status in sorted(wanted):
         entry = responses.setdefault(status, {"description": REFUSALS[status]})
         entry["description"] = entry["description"] or REFUSALS[status]
+    if own.startswith("`"):
+        responses["422"]["description"] += f"; {own}"
     for status, response in responses.items():
         if not status.startswith("2"):
             response["content"] = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    with_key(operation)
+
+
+def with_key(operation: dict[str, Any]) -> None:
+    """What a request with an Idempotency-Key needs, and may be answered."""
+    responses = operation["responses"]
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "header" and parameter["name"].lower() == "idempotency-key":
             parameter.update(required=True, schema={"type": "string", "minLength": 1, "maxLength": 255})
             responses["422"]["description"] += "; `idempotency_key_reused`"
+            for response in responses.values():
+                if PROBLEM not in response["content"]:
+                    response["headers"] = {"Idempotent-Replayed": REPLAYED}
 
 
 def usage_operation(schemas: dict[str, Any]) -> dict[str, Any]:
@@ -270,10 +286,12 @@ def sandbox_paths() -> dict[str, Any]:
             "detail": {"type": "object"},
         },
     }
+    moved = sandbox("Move the sandbox clock forward and run all that falls due", "put_clock", "200", ran, clock)
+    moved["responses"]["409"] = {"description": "`clock_moves_forward_only`"}
     return {
         "/sandbox/clock": {
             "get": sandbox("Read the sandbox clock", "get_clock", "200", clock),
-            "put": sandbox("Move the sandbox clock forward and run all that falls due", "put_clock", "200", ran, clock),
+            "put": moved,
         },
         "/sandbox/tokens": {
             "post": sandbox("Get a token, on the local gateway only", "post_token", "201", token, token_request)

@@ -25,7 +25,6 @@ from accounts.models import (
     NewAccount,
     NewVoucher,
     Rejection,
-    Tag,
     TopUp,
     TopUpShown,
     ViolationBody,
@@ -77,6 +76,7 @@ def _only_its_own(call: Call) -> None:
     A,
     Access.CUSTOMER_WRITE,
     success=(HTTPStatus.OK, "the account", AccountShown),
+    refusals={409: "`too_many_changes`"},
     tags=TAGS,
     guard=_only_its_own,
 )
@@ -225,8 +225,9 @@ def get_vouchers(account_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor =
     refusals=TERM_REFUSALS,
     tags=TAGS,
     reads=lambda _: [keys.TERMS],
+    guard=terms.check_tag,
 )
-def put_discount(account_id: str, tag: Tag, body: DiscountBody) -> Answer:  # noqa: ARG001
+def put_discount(account_id: str, tag: str, body: DiscountBody) -> Answer:  # noqa: ARG001
     """Agree a discount of a tag from a day on; the same day again replaces it."""
     return terms.set_discount(api.call, tag, body)
 
@@ -239,8 +240,9 @@ def put_discount(account_id: str, tag: Tag, body: DiscountBody) -> Answer:  # no
     refusals=TERM_REFUSALS,
     tags=TAGS,
     reads=lambda _: [keys.TERMS],
+    guard=terms.check_tag,
 )
-def put_contract_price(account_id: str, tag: Tag, body: ContractPriceBody) -> Answer:  # noqa: ARG001
+def put_contract_price(account_id: str, tag: str, body: ContractPriceBody) -> Answer:  # noqa: ARG001
     """Agree a price of a tag, instead of list price and discount; the same day again replaces it."""
     return terms.set_contract_price(api.call, tag, body)
 

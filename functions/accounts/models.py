@@ -9,13 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, WithJsonSchema
 
-from aws_platform import problems
 from aws_platform.api import Body, Shown
 from aws_platform.contact_fields import Email, Locale, Phone, described
 from aws_platform.days import FIRST_DAY, LAST_DAY, Day
 from aws_platform.keys import ACCOUNT_ID_PATTERN
 from rating import money
-from rating.catalog import load
 from rating.catalog.model import PRICE_LIMIT
 
 _LARGEST_AMOUNT = Decimal(10**9)
@@ -67,13 +65,6 @@ def _decimal(text: str, decimals: int) -> Decimal:
     return money.parse_decimal(text)
 
 
-def _known_tag(tag: str) -> str:
-    """A thing that is not there is said before what is wrong with the body (contract, Conventions)."""
-    if not load().has_tag(tag):
-        raise problems.not_found("tag")
-    return tag
-
-
 def _instant(value: Any) -> datetime:
     """An RFC 3339 time with an offset."""
     if not isinstance(value, str) or not re.fullmatch(
@@ -105,7 +96,6 @@ Rate = Annotated[StrictStr, _decimal_field("0.9", _RATE_DECIMALS), AfterValidato
 UnitPrice = Annotated[StrictStr, _decimal_field("0.25", _UNIT_PRICE_DECIMALS), AfterValidator(_unit_price)]
 MerchantId = Annotated[StrictStr, Field(pattern=r"^[!-~]{1,64}$")]
 TransactionId = Annotated[StrictStr, Field(min_length=1, max_length=200)]
-Tag = Annotated[str, AfterValidator(_known_tag)]
 Instant = Annotated[
     datetime,
     BeforeValidator(_instant, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})]),

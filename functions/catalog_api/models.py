@@ -56,10 +56,13 @@ class TierBody(Body):
 
 
 class OfferBody(Body):
-    """A package to sell."""
+    """A package to sell; its `sku` may be given as the catalog shows it."""
 
     calls: Calls
     price: Price
+    sku: Annotated[StrictStr, Field(max_length=200)] | None = Field(
+        default=None, description="`{tag}:{calls}` and nothing else"
+    )
 
 
 class PricesBody(Body):

@@ -83,6 +83,9 @@ def _refused_prices(tag: str, body: PricesBody) -> Iterator[FieldError]:
         yield FieldError("tiers", "only the monthly list has tiers")
     if body.tiers is not None and body.unit_price is not None:
         yield FieldError("tiers", "give unit_price or tiers, not both")
+    for at, package in enumerate(body.packages or ()):
+        if package.sku not in {None, f"{tag}:{package.calls}"}:
+            yield FieldError(f"packages.{at}.sku", f"must be {tag}:{package.calls}")
     for field, part in _parts(tag, body).items():
         try:
             load().with_prices(part.dated())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -49,9 +50,10 @@ def register(call: Call, body: NewWebhook) -> Answer:
     webhook = new_webhook(body.url, kinds, call.now)
     for _ in failures.attempts():
         lock = webhooks.read_lock(dynamodb, table, account_id)
-        known = {one.webhook_id for one in webhooks.webhooks_of(dynamodb, table, account_id)}
+        known = {one.webhook_id: one.number for one in webhooks.webhooks_of(dynamodb, table, account_id)}
         # Where it is there, the answer of the try before was lost.
         if webhook.webhook_id not in known:
+            webhook = replace(webhook, number=1 + max(known.values(), default=0))
             if len(known) >= MAX_WEBHOOKS:
                 raise problems.conflict("too_many_webhooks", f"an account can have {MAX_WEBHOOKS} webhooks")
             try:

@@ -60,6 +60,7 @@ def _shop() -> Shop:
         402: "`insufficient_balance`",
         403: "`service_not_open`, `enterprise_verification_required`",
         409: "`account_in_arrears`, `account_in_violation`, `too_many_packages`, `request_in_progress`",
+        422: "`unknown_sku`, `voucher_not_applicable`, `activity_not_applicable`",
     },
     tags=ORDERS,
     reads=order_reads,
@@ -166,7 +167,7 @@ def get_refund_quote(account_id: str, package_id: Id) -> Answer:  # noqa: ARG001
     refusals={
         400: "`idempotency_key_missing`",
         404: "`package_not_found`",
-        409: ", ".join(f"`{refusal}`" for refusal in refunding.DETAILS),
+        409: ", ".join(f"`{refusal}`" for refusal in (*refunding.DETAILS, "request_in_progress")),
     },
     tags=REFUNDS,
     reads=refunding.package_reads,

@@ -15,6 +15,8 @@ from tests.adapters.prepaid import (
     books_agree,
     buy,
     everything,
+    give,
+    give_back,
     journal,
     order,
     packages,
@@ -456,6 +458,20 @@ def test_the_same_order_again_is_the_first_answer(metered: Product) -> None:
     assert tables(metered) == before
 
 
+def test_an_order_is_answered_again_though_it_would_be_forbidden_now(product: Product) -> None:
+    """The first answer is for good, also where the account is no enterprise any more."""
+    product.open_account("acct-1", cash="2000.00", opened_at=OPENED)
+    assert product.request("PATCH", A, {"enterprise_verified": True}).status == 200
+    body = {"items": one("eid_authority:1000")}
+    first = with_key(product, "k", body)
+    assert first.status == 201
+    assert product.request("PATCH", A, {"enterprise_verified": False}).status == 200
+    again = with_key(product, "k", body)
+    assert (again.status, again.text, again.headers["idempotent-replayed"]) == (201, first.text, "true")
+    reply = with_key(product, "another", body)
+    assert (reply.status, reply.code) == (403, "enterprise_verification_required")
+
+
 def test_a_key_is_not_for_two_orders(metered: Product) -> None:
     """The same key with another body is 422, with another quantity or voucher too; another account may use it."""
     assert with_key(metered, "k", {"items": one()}).status == 201
@@ -509,6 +525,17 @@ def test_orders_are_listed_oldest_first_in_pages(metered: Product) -> None:
         assert [row for page in pages(metered, f"{A}/orders", limit) for row in page] == everything
     for shown in everything:
         assert metered.get(f"{A}/orders/{shown['order_id']}").body == shown
+
+
+def test_what_was_made_in_one_second_is_listed_as_it_was_made(metered: Product) -> None:
+    """Purchases, refunds and gifts of a second stand in the order in which they came."""
+    rich(metered, cash="1000.00")
+    (first,) = buy(metered)
+    given = give(metered, 5)
+    assert give_back(metered, first).status == 202
+    (second,) = buy(metered)
+    assert [one["kind"] for one in rows_of_orders(metered)] == ["purchase", "refund", "purchase"]
+    assert [one["package_id"] for one in packages(metered)] == [first, given, second]
 
 
 @pytest.mark.parametrize("order_id", ["order-1", "nothing", "%23", "0%23account", "x" * 5000, "账", "%22", "a%3Fb"])

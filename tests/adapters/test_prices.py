@@ -81,6 +81,15 @@ def test_packages_are_the_whole_offer_of_both_lists(product: Product) -> None:
     assert reply.body["tiers"] is not None
 
 
+def test_packages_may_be_given_as_the_catalog_shows_them(product: Product) -> None:
+    """With their `sku`, which must be that of the tag and the calls."""
+    offered = shown(product, TODAY)["packages"]
+    assert put(product, {"packages": offered, "from": TODAY}).body["packages"] == offered
+    for sku in ("identity_check:1", "x", ""):
+        reply = put(product, {"packages": [{**offered[0], "sku": sku}], "from": TODAY})
+        assert (reply.status, reply.body["errors"][0]["field"]) == (422, "packages.0.sku")
+
+
 def test_a_tag_without_packages_can_get_some(product: Product) -> None:
     """Where the guide sells none, the operator may."""
     body = {"unit_price": "0.004", "packages": [{"calls": 10, "price": "0.03"}], "from": TODAY}

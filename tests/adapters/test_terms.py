@@ -311,7 +311,8 @@ def test_a_path_that_no_route_takes(metered: Product, kind: str, tag: str) -> No
 def test_a_tag_must_be_known(metered: Product, kind: str, tag: str) -> None:
     """404 `tag_not_found`, before the body is looked at, and nothing is kept."""
     before = tables(metered)
-    for body in ({KINDS[kind][0]: "0.5", "from": "2025-03-01"}, {"wrong": 1}, {}):
+    bodies: list[Any] = [{KINDS[kind][0]: "0.5", "from": "2025-03-01"}, {"wrong": 1}, {}, [], "{"]
+    for body in bodies:
         reply = put(metered, kind, body, tag)
         assert (reply.status, reply.code) == (404, "tag_not_found")
     assert tables(metered) == before

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
+from http import HTTPStatus
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from ingest import handler as ingest_handler
 from local.authorizer import Identity
 from local.payload import HttpRequest, build_event
 from local.routing import Router
-from local.template import Template
+from local.template import Route, Template
 from tests.support.archive import BUCKET, DATABASE, STREAM, ArchiveStream
 from tests.support.moto_shortcut import shortcut
 from tests.support.providers import Inbox, Json, Posted, Providers, envelope
@@ -132,7 +133,9 @@ class Product:
         event = build_event(request, match, identity, self.now)
         answered = self.invoke(match.route.function, event)
         lower = {name.lower(): value for name, value in answered["headers"].items()}
-        return Reply(answered["statusCode"], lower, answered["body"])
+        reply = Reply(answered["statusCode"], lower, answered["body"])
+        _check_described(match.route, reply)
+        return reply
 
     def get(self, path: str, **query: str) -> Reply:
         """Read as the operator."""
@@ -410,6 +413,33 @@ def product(now: str) -> Iterator[Product]:
         ):
             yield made
     _forget()
+
+
+_EVERYWHERE = {
+    "unauthorized",
+    "forbidden",
+    "account_not_found",
+    "malformed_body",
+    "body_too_large",
+    "unsupported_media_type",
+    "invalid_request",
+    "internal_error",
+    "try_again",
+}
+"""Codes that the document tells once for all, as statuses."""
+
+
+def _check_described(route: Route, reply: Reply) -> None:
+    """No test meets an answer of which the OpenAPI document of the route says nothing."""
+    described = _document()["paths"][route.path][route.method.lower()]["responses"].get(str(int(reply.status)))
+    assert described is not None, f"{route.key} does not describe {reply.status}"
+    if reply.status >= HTTPStatus.BAD_REQUEST and reply.code not in _EVERYWHERE:
+        assert f"`{reply.code}`" in described["description"], f"{route.key} does not describe {reply.code}"
+
+
+@cache
+def _document() -> Any:
+    return json.loads((ROOT / "functions" / "catalog_api" / "openapi.json").read_text(encoding="utf-8"))
 
 
 def _sign(signer: Any, request: Any) -> None:

@@ -71,6 +71,8 @@ class Webhook:
     last_success_at: datetime | None = None
     resting_until: datetime | None = None
     """Until then nothing is sent to it, as an attempt took too long."""
+    number: int = 1
+    """Greater than those of all that the account had when it was registered."""
 
     @property
     def enabled(self) -> bool:
@@ -155,7 +157,8 @@ def is_slow(seconds: float, outcome: int | egress.EgressError) -> bool:
 
 def webhooks_of(dynamodb: DynamoDBClient, table: str, account_id: str) -> list[Webhook]:
     """All webhooks of an account, strongly consistent, in the order in which they were registered."""
-    return [webhook_from_item(item) for item in with_prefix(dynamodb, table, account_id, keys.WEBHOOK_PREFIX)]
+    found = [webhook_from_item(item) for item in with_prefix(dynamodb, table, account_id, keys.WEBHOOK_PREFIX)]
+    return sorted(found, key=lambda one: (one.created_at, one.number))
 
 
 def read_webhook(dynamodb: DynamoDBClient, table: str, account_id: str, webhook_id: str) -> Webhook | None:
@@ -281,6 +284,7 @@ def webhook_to_item(account_id: str, webhook: Webhook) -> dict[str, Any]:
         "kinds": None if webhook.kinds is None else sorted(webhook.kinds),
         "secret": webhook.secret,
         "created_at": rfc3339(webhook.created_at),
+        "number": webhook.number,
     }
     changing = {
         "disabled_at": webhook.disabled_at and rfc3339(webhook.disabled_at),
@@ -311,6 +315,7 @@ def webhook_from_item(item: Mapping[str, Any]) -> Webhook:
         disabled_reason=Reason(reason) if reason else None,
         last_success_at=_instant(changing.get("last_success_at")),
         resting_until=_instant(changing.get("resting_until")),
+        number=body["number"],
     )
 
 
