@@ -140,7 +140,7 @@ class Bucket:
 def an_export(what: What, file_format: str, columns: tuple[str, ...] | None = None) -> Export:
     """What a customer asks for."""
     return Export(
-        export_id=new_export_id(CREATED, "0" * 16),
+        export_id=new_export_id(ACCOUNT, CREATED, "0"),
         account_id=ACCOUNT,
         month=MONTH,
         basis="usage",

@@ -35,7 +35,7 @@ def with_free_packages(
         return Changed(account)
     version, opened = snapshot.account.version + 1, day_of(account.opened_at)
     grants = [one for one in _grants(trigger) if one.opened_from is None or opened >= one.opened_from]
-    order_stamp = stamp(when, version)
+    order_stamp = stamp(account.account_id, when, version)
     packages = [
         PackageRecord(
             package_id(Source.GIFT, order_stamp, load().tag(one.tag).number, number),

@@ -16,7 +16,7 @@ from aws_platform.idempotency import Effect, once
 from aws_platform.ledger import journal_put
 from aws_platform.shown import show_payment
 from aws_platform.snapshot import change
-from aws_platform.transactions import TOP_UP, Correction, correction_put, is_transaction
+from aws_platform.transactions import Correction, correction_put, is_transaction, payment_id
 from rating import money
 from rating.account import Account
 from rating.bill import TransactionType, bill_of_day, single_charge
@@ -39,7 +39,7 @@ def top_up(call: Call, body: TopUp) -> Answer:
         when = account.booked_at(business_instant(call.now))
         funds, movements = credit(account.funds, Fund(body.fund), Decimal(body.amount))
         after, items = change(call.settings, account, account.with_funds(funds, when), when)
-        transaction_id = f"{TOP_UP}{after.version}"
+        transaction_id = payment_id(after)
         return Effect(
             [*items, journal_put(table, after, when, "top_up", transaction_id, movements)],
             answer({"transaction_id": transaction_id, "balance": show_balance(funds)}, HTTPStatus.CREATED),
@@ -68,7 +68,7 @@ def adjust(call: Call, body: Adjustment) -> Answer:
         payment = {movement.fund: -movement.amount for movement in movements}
         # Its details are what it deducts, so its month's precision row does not need it (D15).
         charge = single_charge("", day_of(when), 1, AppliedPrice(fee, None, None), payment)
-        bill_id = f"adjustment-{stamp(when, after.version)}"
+        bill_id = f"adjustment-{stamp(account.account_id, when, after.version)}"
         bill = bill_of_day(bill_id, after.version, TransactionType.ADJUSTMENT, when, (charge,))
         bill = replace(bill, reason=body.reason, corrects=body.corrects)
         if body.corrects is not None:

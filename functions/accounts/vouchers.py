@@ -46,7 +46,7 @@ def issue(call: Call, body: NewVoucher) -> Answer:
         if len(known) - len(expired) >= MAX_VOUCHERS:
             raise problems.conflict("too_many_vouchers", f"an account can have {MAX_VOUCHERS} vouchers to spend")
         voucher = Voucher(
-            voucher_id=f"voucher-{stamp(now, account.version + 1)}",
+            voucher_id=f"voucher-{stamp(account.account_id, now, account.version + 1)}",
             scene=Scene(body.scene),
             amount=Decimal(body.amount),
             remaining=Decimal(body.amount),

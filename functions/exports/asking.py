@@ -68,7 +68,7 @@ def create(call: Call, body: NewExport) -> Answer:
         refused = [FieldError(f"columns.{place}", f"{what} has no such column") for place in unknown]
         raise problems.invalid_request(*refused)
     dynamodb, settings, now = clients.dynamodb(), call.settings, business_instant(call.now)
-    export_id = new_export_id(now, record_key(call.event).rpartition("#")[2])
+    export_id = new_export_id(call.account.account_id, now, record_key(call.event))
     is_new = False
 
     def effect(account: Account, items: Mapping[str, Item]) -> Effect:

@@ -38,7 +38,7 @@ def grant(call: Call, body: NewGrant) -> Answer:
         when, table = account.booked_at(business_instant(call.now)), call.settings.ledger_table
         snapshot, ended = without_ended(table, snapshot, when)
         check_room(snapshot, [tag.code])
-        order_stamp = stamp(when, account.version + 1)
+        order_stamp = stamp(account.account_id, when, account.version + 1)
         given = PackageRecord(
             package_id(Source.GIFT, order_stamp, tag.number, 1), tag.code, Source.GIFT, body.calls, when
         )

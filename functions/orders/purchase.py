@@ -176,7 +176,7 @@ def deliver(
         )
     payment = account.funds.payment_of(amount, by_voucher)
     funds, movements = pay(account.funds, amount - by_voucher)
-    order_stamp = stamp(when, account.version + 1)
+    order_stamp = stamp(account.account_id, when, account.version + 1)
     pieces = [
         PackageRecord(
             package_id(Source.PURCHASE, order_stamp, catalog.tag(offer.tag).number, number),

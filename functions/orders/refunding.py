@@ -98,7 +98,7 @@ def request(call: Call, package_id: str) -> Answer:
             raise problems.conflict(refusal.value, DETAILS[refusal])
         package = case.package
         refund = Refund(
-            f"refund-{stamp(when, account.version + 1)}",
+            f"refund-{stamp(account.account_id, when, account.version + 1)}",
             package.package_id,
             case.order.order_id,
             package.tag,

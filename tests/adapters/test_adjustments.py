@@ -38,7 +38,7 @@ def entries(product: Product) -> list[tuple[str, str, str, str]]:
 def test_a_compensation_goes_to_cash(metered: Product) -> None:
     """A positive amount is paid into cash; its bill and its payment say so with the sign of a bill."""
     metered.now = at("2025-03-01T10:00:00.900+08:00")
-    reply = adjust(metered, "12.5", corrects="top-up-4")
+    reply = adjust(metered, "12.5", corrects="top-up-4-ba36a4ed")
     bill_id = reply.body["bill_id"]
     assert reply.status == 201
     assert bill_id.startswith("adjustment-20250301100000-")
@@ -53,7 +53,11 @@ def test_a_compensation_goes_to_cash(metered: Product) -> None:
     assert balance(metered) == reply.body["balance"]
     (bill,) = bills(metered)
     assert (bill.bill_id, bill.transaction_type) == (bill_id, TransactionType.ADJUSTMENT)
-    assert (bill.charged_at, bill.reason, bill.corrects) == (at("2025-03-01T10:00:00+08:00"), REASON, "top-up-4")
+    assert (bill.charged_at, bill.reason, bill.corrects) == (
+        at("2025-03-01T10:00:00+08:00"),
+        REASON,
+        "top-up-4-ba36a4ed",
+    )
 
 
 def test_a_charge_takes_the_usual_order(metered: Product) -> None:
@@ -237,21 +241,28 @@ def test_what_is_not_there_is_not_corrected(metered: Product) -> None:
     path = "/v1/accounts/acct-2/bills/details"
     (other,) = (one["transaction_id"] for one in rows(metered, path, month="2025-03"))
     before = tables(metered)
-    strange = ("x", "top-up-0", "top-up-3", "top-up-04", "top-up-5", "top-up-999999999999", "top-up--4", "top-up-4 ")
+    numbers = ("0", "3", "04", "5", "999999999999", "-4")
+    strange = (
+        "x",
+        *(f"top-up-{one}-ba36a4ed" for one in numbers),
+        "top-up-4",
+        "top-up-4-0badcafe",
+        "top-up-4-ba36a4ed ",
+    )
     for corrected in (*strange, "C#x", "20250230-1-1", "x" * 200, other, other.rpartition("-")[0], "account"):
         reply = adjust(metered, "1.00", corrects=corrected)
         assert (reply.status, reply.code) == (404, "transaction_not_found"), corrected
     assert tables(metered) == before
-    assert adjust(metered, "1.00", corrects="top-up-4").status == 201, "the key is free after refusals"
+    assert adjust(metered, "1.00", corrects="top-up-4-ba36a4ed").status == 201, "the key is free after refusals"
 
 
 def test_a_correction_is_booked_once(metered: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost answer, a repeat and others in between: one adjustment, one pointer, each in its own transaction."""
-    meanwhile(monkeypatch, lambda: adjust(metered, "-3.00", "other", corrects="top-up-4"))
-    first = adjust(metered, "-2.00", corrects="top-up-4")
+    meanwhile(monkeypatch, lambda: adjust(metered, "-3.00", "other", corrects="top-up-4-ba36a4ed"))
+    first = adjust(metered, "-2.00", corrects="top-up-4-ba36a4ed")
     lose_answer(monkeypatch)
-    second = adjust(metered, "-1.00", "k-2", corrects="top-up-4")
-    assert adjust(metered, "-1.00", "k-2", corrects="top-up-4").text == second.text
+    second = adjust(metered, "-1.00", "k-2", corrects="top-up-4-ba36a4ed")
+    assert adjust(metered, "-1.00", "k-2", corrects="top-up-4-ba36a4ed").text == second.text
     assert first.body["balance"]["cash"] == "995.00"
     assert second.body["balance"]["cash"] == "994.00"
     assert (len(pointers(metered)), len(bills(metered)), len(entries(metered))) == (3, 3, 3)

@@ -66,7 +66,7 @@ def test_a_month_of_the_product_as_focus(metered: Product) -> None:
     ]
 
 
-@pytest.mark.parametrize("package_id", ["pkg-20250301100000-000009-013-01", "no package"])
+@pytest.mark.parametrize("package_id", ["pkg-20250301100000-000009-ba36a4ed-013-01", "no package"])
 def test_a_package_that_was_never_bought_has_no_price(metered: Product, package_id: str) -> None:
     """No figure is made up for it."""
     with pytest.raises(LookupError, match=package_id):

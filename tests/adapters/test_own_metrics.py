@@ -11,7 +11,7 @@ from aws_platform import api
 from aws_platform.buckets import BucketStore
 from aws_platform.failures import TryAgainError
 from tests.adapters.steps import NOW, A, queue_usage
-from tests.support.product import Product, event, events
+from tests.support.product import Product, event, events, queue_records
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -74,3 +74,45 @@ def test_faults_are_counted(
     reply = metered.report(events("acct-1", 1, NOW)) if door == "usage" else metered.get(A)
     assert reply.status == status
     assert told(capsys) == [{"service": "api", metric: 1}]
+
+
+@pytest.mark.parametrize(
+    "function,service",
+    [
+        ("SettlementFunction", "settlement"),
+        ("VerificationFunction", "verification"),
+        ("ExportWorkerFunction", "exports"),
+        ("EmailFunction", "notify"),
+        ("SmsFunction", "notify"),
+        ("WebhooksFunction", "notify"),
+        ("BouncesFunction", "notify"),
+    ],
+)
+def test_messages_that_fail_are_counted_once(
+    metered: Product, capsys: pytest.CaptureFixture[str], function: str, service: str
+) -> None:
+    """A worker counts each message that fails when it comes for the first time, and not when it comes again."""
+    told(capsys)
+    counted = []
+    for receives in "12":
+        event = queue_records(["no json", "{}"])
+        for record in event["Records"]:
+            record["attributes"] = {"ApproximateReceiveCount": receives}
+        assert len(metered.invoke(function, event)["batchItemFailures"]) == 2
+        counted.append([one for one in told(capsys) if "FailedMessages" in one])
+    assert counted == [[{"service": service, "FailedMessages": 2}], []]
+
+
+def test_usage_that_could_not_be_taken_is_counted(
+    metered: Product, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A batch of the queue that fails counts where the failure is ours, and not where a producer wrote no batch."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise TryAgainError
+
+    monkeypatch.setattr(BucketStore, "store", fail)
+    told(capsys)
+    bodies = [json.dumps(events("acct-1", 1, NOW)), "no JSON", "1", json.dumps([{}] * 1_001)]
+    assert len(queue_usage(metered, *bodies)) == len(bodies)
+    assert told(capsys) == [{"service": "ingest", "FailedMessages": 1}]

@@ -44,7 +44,9 @@ def test_the_largest_month_fits_into_an_item() -> None:
     for number in range(31 * 21):
         begins = start + timedelta(minutes=60 * number)
         given = [
-            Deduction(f"pkg-20250301{number:06d}-{number:06d}-{one:03d}-{piece:02d}", tag, Source.PURCHASE, 1 + piece)
+            Deduction(
+                f"pkg-20250301{number:06d}-{number:06d}-ba36a4ed-{one:03d}-{piece:02d}", tag, Source.PURCHASE, 1 + piece
+            )
             for one, tag in enumerate(tags)
             for piece in range(3)
         ]

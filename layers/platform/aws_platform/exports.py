@@ -6,6 +6,7 @@ between, an export is made, or after an hour it has failed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -109,8 +110,9 @@ class Export:
         return f"{FOLDER}/{self.account_id}/{self.export_id}.{self.extension}"
 
 
-def new_export_id(created_at: datetime, digest: str) -> str:
-    """The id of an export; `digest` is in hexadecimal, of what no other request of the account has."""
+def new_export_id(account_id: str, created_at: datetime, record: str) -> str:
+    """The id of an export; `record` is what no other request of the account has."""
+    digest = hashlib.sha256(f"{account_id}/{record}".encode()).hexdigest()
     return f"export-{created_at:%Y%m%d%H%M%S}-{digest[:16]}"
 
 

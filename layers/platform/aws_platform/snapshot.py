@@ -24,7 +24,7 @@ from rating.allocation import Source
 from rating.civil import local
 from rating.edges import account_notices
 from rating.funds import Fund, Movement
-from rating.orders import PackageRecord, stamp
+from rating.orders import PackageRecord, moment
 from rating.pricing import ContractPrice, Discount, Terms
 from rating.vouchers import Scene, Voucher
 from rating.wallet import Edge, Wallet, WalletPackage
@@ -168,7 +168,7 @@ def change(  # noqa: PLR0913 - all that a change can be
         after = replace(after, last_order=(order_key(order_id), version))
     told = [*notices, *account_notices(before, after, when)]
     if told:
-        items.append(page_put(table, before.account_id, stamp(when, version), told))
+        items.append(page_put(table, before.account_id, moment(when, version), told))
     return after, [account_put(settings, before, after), *items]
 
 

@@ -16,6 +16,7 @@ from aws_platform.bills import USAGE_INDEX, bill_from_item
 from aws_platform.ledger import query_all, with_prefix
 from aws_platform.orders import refund_from_item
 from rating.civil import SHANGHAI, day_of, first_day, month_of, rfc3339
+from rating.orders import mark
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -23,12 +24,11 @@ if TYPE_CHECKING:
     from rating.account import Account
     from rating.bill import Bill
 
-TOP_UP = "top-up-"
-"""Begins the id of a payment; the account's version that it led to follows."""
+_TOP_UP = "top-up-"
 _OF_USAGE = re.compile(r"((2\d{7})-\d{1,12})-\d{1,6}", re.ASCII)
-_AT_ONCE = re.compile(r"((order|refund|adjustment)-(2\d{13})-\d{1,12})-\d{1,6}", re.ASCII)
+_AT_ONCE = re.compile(r"((order|refund|adjustment)-(2\d{13})-\d{1,12}-[0-9a-f]{8})-\d{1,6}", re.ASCII)
 _PRECISION = re.compile(r"(precision-(2\d{3})(\d{2}))-1", re.ASCII)
-_PAYMENT = re.compile(rf"{TOP_UP}(\d{{1,12}})", re.ASCII)
+_PAYMENT = re.compile(rf"{_TOP_UP}(\d{{1,12}})-[0-9a-f]{{8}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ class Correction:
     total_cost: Decimal
     """As on its bill: a compensation is negative."""
     reason: str
+
+
+def payment_id(account: Account) -> str:
+    """The id of the payment that led to this version of an account."""
+    return f"{_TOP_UP}{account.version}-{mark(account.account_id)}"
 
 
 def find_line(dynamodb: DynamoDBClient, table: str, account_id: str, transaction_id: str) -> Row | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ REFUND_DELAY = timedelta(minutes=3)
 """How long a refund is being processed (D26)."""
 REFUND_DAYS = 7
 """Calendar days after that of the delivery on which a package can still be given back (D24)."""
-_PACKAGE_ID = re.compile(r"(pkg|gift)-(\d{14}-\d{6,})-(\d{3})-(\d{2})", re.ASCII)
+_PACKAGE_ID = re.compile(r"(pkg|gift)-(\d{14}-\d{6,}-[0-9a-f]{8})-(\d{3})-(\d{2})", re.ASCII)
 
 
 class OrderStatus(StrEnum):
@@ -158,9 +159,19 @@ class Refund:
         return self.requested_at + REFUND_DELAY
 
 
-def stamp(instant: datetime, version: int) -> str:
-    """The part that the ids of one change share: by time, then by the account's version."""
+def mark(account_id: str) -> str:
+    """What ids have of their account, so that those of two accounts differ, whatever these do at the same time."""
+    return hashlib.sha256(account_id.encode()).hexdigest()[:8]
+
+
+def moment(instant: datetime, version: int) -> str:
+    """A change among those of its account: by time, then by the account's version."""
     return f"{local(instant):%Y%m%d%H%M%S}-{version:06d}"
+
+
+def stamp(account_id: str, instant: datetime, version: int) -> str:
+    """The part that the ids of one change share: its moment, then the account's mark."""
+    return f"{moment(instant, version)}-{mark(account_id)}"
 
 
 def order_id(source: Source, order_stamp: str) -> str:

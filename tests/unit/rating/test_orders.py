@@ -32,7 +32,9 @@ DELIVERED = at("2020-10-01T15:00:00")
 WINDOW_ENDS = at("2020-10-09T00:00:00")
 
 
-def record(package: str = "pkg-20201001150000-000007-015-01", amount: str = "0", **changes: Any) -> PackageRecord:
+def record(
+    package: str = "pkg-20201001150000-000007-ba36a4ed-015-01", amount: str = "0", **changes: Any
+) -> PackageRecord:
     """A bought package."""
     made = PackageRecord(package, TAG, Source.PURCHASE, 1000, DELIVERED, Decimal(amount), Decimal(amount))
     return replace(made, **changes)
@@ -175,13 +177,13 @@ def test_a_refund_takes_three_minutes() -> None:
 
 def test_ids_tell_where_a_package_is_found() -> None:
     """From a package's id follow its source, its order or grant, and the number of its tag."""
-    order_stamp = stamp(DELIVERED.astimezone(UTC), 7)
-    assert order_stamp == "20201001150000-000007"
+    order_stamp = stamp("acct-1", DELIVERED.astimezone(UTC), 7)
+    assert order_stamp == "20201001150000-000007-ba36a4ed"
     bought = package_id(Source.PURCHASE, order_stamp, 15, 1)
-    assert bought == "pkg-20201001150000-000007-015-01"
-    assert order_of_package(bought) == (Source.PURCHASE, "order-20201001150000-000007", 15)
-    given = package_id(Source.GIFT, stamp(DELIVERED, 12_345_678), 32, 20)
-    assert order_of_package(given) == (Source.GIFT, "grant-20201001150000-12345678", 32)
+    assert bought == "pkg-20201001150000-000007-ba36a4ed-015-01"
+    assert order_of_package(bought) == (Source.PURCHASE, "order-20201001150000-000007-ba36a4ed", 15)
+    given = package_id(Source.GIFT, stamp("acct-1", DELIVERED, 12_345_678), 32, 20)
+    assert order_of_package(given) == (Source.GIFT, "grant-20201001150000-12345678-ba36a4ed", 32)
 
 
 @pytest.mark.parametrize(
@@ -189,16 +191,18 @@ def test_ids_tell_where_a_package_is_found() -> None:
     [
         "",
         "pkg",
-        "order-20201001150000-000007",
-        "pkg-20201001150000-000007-015",
-        "pkg-20201001150000-000007-015-1",
-        "pkg-20201001150000-000007-15-01",
-        "pkg-20201001150000-7-015-01",
-        "PKG-20201001150000-000007-015-01",
-        "pkg-20201001150000-000007-015-01 ",
-        "pkg-20201001150000-000007-015-01\n",
-        "pkg-２０２０1001150000-000007-015-01",
-        "free-20201001150000-000007-015-01",
+        "order-20201001150000-000007-ba36a4ed",
+        "pkg-20201001150000-000007-ba36a4ed-015",
+        "pkg-20201001150000-000007-ba36a4ed-015-1",
+        "pkg-20201001150000-000007-ba36a4ed-15-01",
+        "pkg-20201001150000-7-ba36a4ed-015-01",
+        "PKG-20201001150000-000007-ba36a4ed-015-01",
+        "pkg-20201001150000-000007-ba36a4ed-015-01 ",
+        "pkg-20201001150000-000007-ba36a4ed-015-01\n",
+        "pkg-２０２０1001150000-000007-ba36a4ed-015-01",
+        "free-20201001150000-000007-ba36a4ed-015-01",
+        "pkg-20201001150000-000007-015-01",
+        "pkg-20201001150000-000007-BA36A4ED-015-01",
     ],
 )
 def test_what_is_no_package_id(text: str) -> None:
