@@ -31,7 +31,7 @@ def check_tag(call: Call) -> None:
 def set_discount(call: Call, tag: str, body: DiscountBody) -> Answer:
     """Agree a discount. Raises Problem 422 for an empty period, 409 `already_settled`, `overlaps`, `too_many_terms`."""
     first, until = _period(body)
-    discount = Discount(tag, Decimal(body.rate), first, until)
+    discount = Discount(tag, Decimal(body.rate).normalize(), first, until)
 
     def after(terms: Terms, settled: date | None) -> Terms:
         return replace(terms, discounts=_agreed(terms.discounts, discount, settled))

@@ -79,6 +79,14 @@ def test_values_that_can_be_agreed(metered: Product, kind: str, given: str, show
     assert (reply.status, reply.body[KINDS[kind][0]]) == (200, shown)
 
 
+def test_bills_write_a_rate_as_the_agreement_does(metered: Product) -> None:
+    """However it was given, a discount reads the same everywhere."""
+    rate = agree(metered, "discounts", "0.90", "2025-03-01").body["rate"]
+    assert metered.report(events("acct-1", 3, "2025-03-01T09:00:00+08:00")).status == 200
+    (line,) = metered.get(f"{A}/bills/preview").body["items"]
+    assert line["discount_rate"] == rate == "0.9"
+
+
 @both
 def test_agreeing_again_is_the_same_as_once(metered: Product, kind: str) -> None:
     """Repeated, whenever and however it is written, a request changes nothing and is answered the same."""
