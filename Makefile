@@ -13,6 +13,7 @@ CLOCK ?=
 STATE ?=
 # make deploy
 STAGE ?=
+AT_ONCE ?=
 # make reconcile, make ops-...
 STACK ?= zhangben
 ACCOUNT ?=
@@ -111,8 +112,8 @@ build: setup  ## sam build of functions and layers, if anything that goes into t
 	@$(BIN)/python tools/build.py --architecture $(ARCHITECTURE)
 
 .PHONY: deploy
-deploy: setup  ## build and deploy a stage of samconfig.toml to AWS (STAGE=staging); docs/deploy.md
-	@exec $(BIN)/python -m tools.deploy $(STAGE)
+deploy: setup  ## build and deploy a stage of samconfig.toml to AWS (STAGE=staging; AT_ONCE=1: no canary); docs/deploy.md
+	@exec $(BIN)/python -m tools.deploy $(STAGE) $(if $(AT_ONCE),--at-once)
 
 # --- Checks -----------------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,13 @@
 """Deploys a stage of samconfig.toml: builds for its architecture, and gives the release a name of its own.
 
-    python -m tools.deploy staging [--dry-run]
+    python -m tools.deploy staging [--at-once] [--dry-run]
 
 `sam deploy --config-env staging` does the same but for one thing: SAM publishes new versions of the functions when code
 or layers change, but does not see that the value of a parameter did. The release is a digest of both, so that every
 change, and nothing else, makes new versions.
+
+`--at-once` is the way back from a bad release: the alarms of that release would stop a deployment bit by bit, or take
+it back.
 """
 
 from __future__ import annotations
@@ -56,6 +59,11 @@ def release_of(built: str, overrides: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:RELEASE_LENGTH]
 
 
+def all_at_once(overrides: Mapping[str, str]) -> dict[str, str]:
+    """The same parameters, but all calls move to the new version at once, whatever alarms say."""
+    return {**overrides, "DeploymentType": "AllAtOnce"}
+
+
 def command_of(stage: str, overrides: Mapping[str, str], release: str) -> list[str]:
     """The `sam deploy` that deploys the stage."""
     given = {**overrides, "Release": release}
@@ -67,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     """Deploy a stage; 1 when it is not ready or could not be built, else what `sam deploy` ends with."""
     parser = argparse.ArgumentParser(description="Deploy a stage of samconfig.toml.")
     parser.add_argument("stage")
+    parser.add_argument("--at-once", action="store_true", help="move all calls at once, whatever alarms say")
     parser.add_argument("--dry-run", action="store_true", help="build, and print the command instead of running it")
     asked = parser.parse_args(arguments)
     try:
@@ -74,6 +83,8 @@ def main(arguments: Sequence[str]) -> int:
     except NotReadyError as error:
         print(error, file=sys.stderr)
         return 1
+    if asked.at_once:
+        overrides = all_at_once(overrides)
     if build.main(["--architecture", overrides.get("Architecture", "arm64")]):
         return 1
     command = command_of(asked.stage, overrides, release_of(build.STAMP.read_text(encoding="utf-8"), overrides))

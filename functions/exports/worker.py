@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
-from aws_platform import clients, clock
+from aws_platform import clients, clock, metrics
 from aws_platform.exports import Made, complete, fail, read_export
 from aws_platform.price_book import read_catalog
 from aws_platform.settings import Settings
@@ -44,7 +44,9 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
         else:
             rows, size = (made.rows, made.size) if made else (None, None)
             logger.info("export taken", account_id=account_id, export_id=export_id, rows=rows, bytes=size)
-    return {"batchItemFailures": failed}
+    answer = {"batchItemFailures": failed}
+    metrics.publish_failures("exports", event["Records"], answer)
+    return answer
 
 
 def make(dynamodb: DynamoDBClient, settings: Settings, account_id: str, export_id: str) -> Made | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -36,6 +36,8 @@ from rating.catalog import Catalog, load
 
 BATCH = "application/cloudevents-batch+json"
 SINGLE = "application/cloudevents+json"
+UNREADABLE = (MalformedBodyError, WrongShapeError, TooManyEventsError)
+"""What a body is that holds no batch of events."""
 
 logger = Logger()
 
@@ -123,10 +125,11 @@ def _values(event: Mapping[str, Any]) -> list[object]:
         raise problems.body_too_large(f"a batch may have {MAX_EVENTS} events") from error
 
 
-def _handle_queue(messages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _handle_queue(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Take one batch a message. What cannot be taken is put aside, where an alarm sees it: nobody hears an answer."""
     failed = []
     reports = []
+    unreadable = set()
     for message in messages:
         try:
             body = message["body"]
@@ -136,11 +139,16 @@ def _handle_queue(messages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 _put_aside(values, report)
             _log(report, message_id=message["messageId"])
             reports.append(report)
-        except Exception:
+        except Exception as error:
             logger.exception("message not taken", message_id=message["messageId"])
             failed.append({"itemIdentifier": message["messageId"]})
+            if isinstance(error, UNREADABLE):
+                unreadable.add(message["messageId"])
     _publish(reports, refusals_wait=True)
-    return {"batchItemFailures": failed}
+    answer = {"batchItemFailures": failed}
+    # What a producer wrote wrongly is no failure of ours.
+    metrics.publish_failures("ingest", [one for one in messages if one["messageId"] not in unreadable], answer)
+    return answer
 
 
 def _put_aside(values: list[object], report: Report) -> None:

@@ -73,7 +73,9 @@ def each_record(event: Mapping[str, Any], take: Callable[[Mapping[str, Any]], No
         except Exception as error:  # noqa: BLE001 - one message never harms its neighbours
             _log("message failed", error, message_id=message_id)
             failed.append(message_id)
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    answer = {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    metrics.publish_failures("notify", event["Records"], answer)
+    return answer
 
 
 def deliver_batch(event: Mapping[str, Any], outlet: Outlet[Any], settings: Settings) -> dict[str, Any]:

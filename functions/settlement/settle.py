@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
-from aws_platform import bills, clients, clock, failures, keys, live
+from aws_platform import bills, clients, clock, failures, keys, live, metrics
 from aws_platform.accounts import account_put
 from aws_platform.due import Due, DueDay, DueMonth, read_due
 from aws_platform.forecast import Seen
@@ -76,7 +76,9 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
         else:
             bill_ids = [bill.bill_id for bill in run.issued]
             logger.info("account settled", account_id=account_id, bills=bill_ids, warned=warned)
-    return {"batchItemFailures": failed}
+    answer = {"batchItemFailures": failed}
+    metrics.publish_failures("settlement", event["Records"], answer)
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,9 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
             logger.exception("verification failed", verification=message, message_id=record["messageId"])
             failed.append({"itemIdentifier": record["messageId"]})
     metrics.publish("verification", {"VerificationDifferences": found})
-    return {"batchItemFailures": failed}
+    answer = {"batchItemFailures": failed}
+    metrics.publish_failures("verification", event["Records"], answer)
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,14 +92,14 @@ IDS = [f"{method} A{path}" for method, path, _, _ in ROUTES]
 
 
 PLACES = {"tag": "identity_check"}
-"""What the paths name; accounts that did the same at the same time have the same ids."""
+"""What the paths name, of `acct-1`."""
 
 
 @pytest.fixture(scope="module")
 def two_accounts(cloud: Product) -> Product:
     """Accounts `acct-1` and `acct-2`, both with a package and a refund."""
     empty(cloud)
-    for account_id in ("acct-1", "acct-2"):
+    for account_id in ("acct-2", "acct-1"):
         cloud.open_account(account_id, cash="10000.00", opened_at="2025-01-01T00:00:00+08:00")
         account, key = f"/v1/accounts/{account_id}", {"Idempotency-Key": "k"}
         cloud.request("PATCH", account, {"enterprise_verified": True})
@@ -112,7 +112,6 @@ def two_accounts(cloud: Product) -> Product:
         export = cloud.request("POST", f"{account}/bills/exports", wanted, headers=key).body
         PLACES["export_id"] = export["export_id"]
         PLACES["transaction_id"] = f"{order['order_id']}-1"
-    # Ids of webhooks are random: these are those of the account that the tests read.
     for place in ("webhook_id", "doomed_webhook_id"):
         hook = cloud.request("POST", f"{A}/webhooks", {"url": f"https://hooks.example.com/{place}"}).body
         PLACES[place] = hook["webhook_id"]

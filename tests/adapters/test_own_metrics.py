@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ import pytest
 from aws_platform import api
 from aws_platform.buckets import BucketStore
 from aws_platform.failures import TryAgainError
+from exports import worker as exporting
+from notify import bounces, email, sms, webhooks
+from settlement import settle
 from tests.adapters.steps import NOW, A, queue_usage
 from tests.support.product import Product, event, events, queue_records
+from verification import handler as verification
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -77,28 +82,29 @@ def test_faults_are_counted(
 
 
 @pytest.mark.parametrize(
-    "function,service",
+    "worker,service",
     [
-        ("SettlementFunction", "settlement"),
-        ("VerificationFunction", "verification"),
-        ("ExportWorkerFunction", "exports"),
-        ("EmailFunction", "notify"),
-        ("SmsFunction", "notify"),
-        ("WebhooksFunction", "notify"),
-        ("BouncesFunction", "notify"),
+        (settle.handle, "settlement"),
+        (verification.handle, "verification"),
+        (exporting.handle, "exports"),
+        (email.handle, "notify"),
+        (sms.handle, "notify"),
+        (webhooks.handle, "notify"),
+        (bounces.handle, "notify"),
     ],
 )
+@pytest.mark.usefixtures("metered")
 def test_messages_that_fail_are_counted_once(
-    metered: Product, capsys: pytest.CaptureFixture[str], function: str, service: str
+    capsys: pytest.CaptureFixture[str], worker: Callable[..., dict[str, Any]], service: str
 ) -> None:
     """A worker counts each message that fails when it comes for the first time, and not when it comes again."""
     told(capsys)
     counted = []
     for receives in "12":
-        event = queue_records(["no json", "{}"])
-        for record in event["Records"]:
+        batch = queue_records(["no json", "{}"])
+        for record in batch["Records"]:
             record["attributes"] = {"ApproximateReceiveCount": receives}
-        assert len(metered.invoke(function, event)["batchItemFailures"]) == 2
+        assert len(worker(batch, None)["batchItemFailures"]) == 2
         counted.append([one for one in told(capsys) if "FailedMessages" in one])
     assert counted == [[{"service": service, "FailedMessages": 2}], []]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any, cast
 
 import pytest
@@ -71,6 +72,19 @@ def test_a_test_that_writes_it_fails() -> None:
         assert report.failed
         assert "e-mail" in str(report.longrepr)
         assert "a.person" not in str(report.longrepr)
+
+
+@pytest.mark.parametrize("capture", ["capsys", "capfd", "capsysbinary", "capfdbinary"])
+def test_what_a_test_reads_itself_is_looked_at(request: pytest.FixtureRequest, capture: str) -> None:
+    """A test that reads what was written, so that pytest does not show it, fails all the same; and only that one."""
+    captured = request.getfixturevalue(capture)
+    for file in (sys.stdout, sys.stderr):
+        print("sent to a.person@example.com", file=file)
+        captured.readouterr()
+        report = reported()
+        assert report.failed
+        assert "a.person" not in str(report.longrepr)
+    assert reported().passed
 
 
 def test_a_leak_elsewhere_fails_the_test_that_is_running() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,8 +58,9 @@ class Piece(NamedTuple):
 
 
 def version_of(thing_id: str) -> int:
-    """The account's version that an id of an order, a grant, a refund, a voucher or a bill ends with."""
-    return int(thing_id.rpartition("-")[2])
+    """The account's version in an id of an order, a grant, a refund or a voucher, or at the end of that of a bill."""
+    found = re.match(r"[a-z]+-\d{14}-(\d+)", thing_id)
+    return int(found[1] if found else thing_id.rpartition("-")[2])
 
 
 def texts(cloud: Cloud, account_id: str, prefix: str) -> dict[str, Json]:

@@ -213,7 +213,7 @@ def bills_of(cloud: Cloud, account_id: str) -> list[Bill]:
     found = cloud.world.dynamodb.table("ledger").partitions.get(keys.ledger(account_id).encode(), {}).values()
     texts = [base64.b64decode(item["bill"]["B"]) for item in found if "bill" in item]
     issued = [bill_from_item({"bill": {"B": text}}) for text in texts]
-    return sorted(issued, key=lambda bill: (bill.charged_at, int(bill.bill_id.rpartition("-")[2])))
+    return sorted(issued, key=lambda bill: (bill.charged_at, prepaid.version_of(bill.bill_id)))
 
 
 def check_money(cloud: Cloud, facts: Iterable[Fact], flips: Flips | None = None) -> dict[str, prepaid.Walk]:

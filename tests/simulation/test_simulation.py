@@ -33,6 +33,7 @@ def test_short_simulations(seed: int, accounts: int, days: int) -> None:
     played = play(plan(seed, accounts, days))
     assert played.found is None, str(played.found)
     assert played.looks > 20
+    assert played.faults > 0
 
 
 @pytest.mark.parametrize("name", FOUND)

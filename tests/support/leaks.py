@@ -1,7 +1,8 @@
 """A plug-in of pytest: no test may let a secret or personal data get into logs, events or refusals.
 
-It looks at what every test writes to stdout, stderr and the log (a function in the cloud would write it to its log), at
-the logs of functions that run in processes of their own, at what the bus is given, and at every problem document.
+It looks at what every test writes to stdout, stderr and the log (a function in the cloud would write it to its log),
+whether the test reads it itself or not, at the logs of functions that run in processes of their own, at what the bus is
+given, and at every problem document.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.logging import Logger
 
 # Cheap marks first: a text without any of them needs no closer look.
 _MARK = re.compile(r"@|\+\d|1[3-9]\d{9}|eyJ|earer |whsec_|v1,|(?i:idempotency-key|contact|email|phone|secret|\bname\b)")
@@ -47,10 +49,12 @@ def look(text: str, where: str) -> None:
 
 
 def pytest_configure() -> None:
-    """Look at every problem document and at what the bus is given."""
+    """Look at every problem document, at what the bus is given and at what a test reads of its own output."""
     problems: Any = importlib.import_module("aws_platform.problems")
     providers: Any = importlib.import_module("tests.support.providers")
-    body, given = problems.Problem.body, providers.Providers._given
+    body, given, read = problems.Problem.body, providers.Providers._given, pytest.CaptureFixture.readouterr
+    # Loggers write where the first one of their service was made. Made here, that is nothing which a test closes.
+    Logger(service="tests")
 
     def looked_body(self: Any) -> str:
         text: str = body(self)
@@ -62,8 +66,15 @@ def pytest_configure() -> None:
         for entry in params.get("Entries", ()):
             look(json.dumps(entry, default=str, ensure_ascii=False), "an event")
 
+    def looked_read(self: pytest.CaptureFixture[Any]) -> Any:
+        output = read(self)
+        for text in output:
+            look(text if isinstance(text, str) else text.decode(errors="replace"), "what the test has read")
+        return output
+
     problems.Problem.body = looked_body
     providers.Providers._given = looked_given
+    pytest.CaptureFixture.readouterr = looked_read  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -30,6 +30,7 @@ from tools.ops.stack import MAPPING, Stack
 BEGIN, MORNING = "2025-03-01T08:30:00+08:00", "2025-03-02T09:00:00+08:00"
 WHEN, DAY = "2025-03-01T08:29:00+08:00", "2025-03-01"
 INTERFACE, TAG = "api.phone_2e", "phone_two_factor"
+OTHER_TAG, GIFTS = "plus_authority_app", "/v1/accounts/kept/packages"
 CALLS = 3
 ACCOUNTS = ("kept", "late", "replayed", "restored", "ruined", "told")
 
@@ -103,6 +104,7 @@ def operated() -> Iterator[Operated]:
         for one in ACCOUNTS:
             open_account(teller, one, "Example", "0.01" if one == "told" else "100.00", "2025-01-01T00:00:00+08:00")
         teller.report([one for account_id in ACCOUNTS for one in calls(account_id)])
+        teller.operator("POST", GIFTS, {"tag": OTHER_TAG, "calls": 1, "reason": "example"}, "gift")
         names = {table: cloud.resources[f"{table.title()}Table"] for table in ("ledger", "usage")}
         made = Operated(cloud, teller, {table: f"{name}-latest" for table, name in names.items()})
         for table in names:
@@ -237,6 +239,19 @@ def test_a_lost_account_is_put_back(operated: Operated, capsys: pytest.CaptureFi
     ledger = ["--account", "ruined", "--endpoint", operated.cloud.emulator.url]
     assert reconcile.main(ledger) == 0
     assert "1 account" in capsys.readouterr().out
+
+
+def test_what_has_changed_since_stays(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
+    """A package that was blocked after the copy is neither lost nor to be looked at, and stays blocked."""
+    (given,) = operated.teller.customer("kept", "/packages", tag=OTHER_TAG)["items"]
+    block = f"{GIFTS}/{given['package_id']}/refund-block"
+    operated.teller.operator("PUT", block, {"blocked": True, "reason": "example"})
+    before = operated.items("LedgerTable", keys.ledger("kept"))
+    copy = {"table": "ledger", "restored": operated.copies["ledger"], "account": "kept"}
+    assert operated.ops("compare", **copy) == 0
+    assert operated.ops("put-back", **copy) == 0
+    assert "0 items put back, 0 left" in capsys.readouterr().out
+    assert operated.items("LedgerTable", keys.ledger("kept")) == before
 
 
 def test_lost_usage_is_put_back(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:

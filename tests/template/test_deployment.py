@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,11 +17,16 @@ import pytest
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from tests.template.linting import ROOT
+from tests.template.published import published, sources
 from tests.template.test_template import template
+from tools import build, deploy
 from tools.house_rules import _shared
 from tools.house_rules._shared import REGION
 
 CANARY = "Canary10Percent10Minutes"
+ALARMS = ("ApiErrorsAlarm", "WorkerErrorsAlarm", "ChannelErrorsAlarm", "FailedMessagesAlarm")
+"""What takes a deployment back."""
 MOST_METRICS = 10
 """That an alarm may add up."""
 
@@ -76,14 +84,53 @@ def test_every_change_is_a_new_version(changed: dict[str, str]) -> None:
     assert versions().isdisjoint(versions(**changed))
 
 
+def test_every_function_changes_with_the_release() -> None:
+    """A release is in the configuration of each function: CloudFormation fails to publish one that has not changed."""
+    for name, function in of_type(deployed(), "AWS::Lambda::Function").items():
+        assert function["Properties"]["Environment"]["Variables"]["RELEASE"] == {"Ref": "Release"}, name
+
+
 def test_a_parameter_alone_is_no_new_version() -> None:
     """SAM does not see the values of parameters: this is why `make deploy` gives a release of its own."""
     assert versions(LogLevel="DEBUG") == versions()
 
 
 def test_nothing_of_codedeploy_unless_gradual() -> None:
-    """Where all calls move at once, and in the local cloud, the stack needs no CodeDeploy."""
+    """Where all calls move at once, and in the local cloud, the stack needs no CodeDeploy, and no alarm stops them."""
     assert not [name for name, one in deployed().items() if one["Type"].startswith("AWS::CodeDeploy")]
+    assert not [name for name, one in of_type(deployed(), "AWS::Lambda::Alias").items() if "UpdatePolicy" in one]
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The name of a stage that deploys bit by bit, with values of its own and built."""
+    text = re.sub(r"<([^>]*)>", r"\1", deploy.CONFIGURATION.read_text(encoding="utf-8"))
+    configuration, stamp = tmp_path / "samconfig.toml", tmp_path / "inputs"
+    configuration.write_text(text, encoding="utf-8")
+    stamp.write_text("built", encoding="utf-8")
+    monkeypatch.setattr(deploy, "CONFIGURATION", configuration)
+    monkeypatch.setattr(build, "STAMP", stamp)
+    monkeypatch.setattr(build, "main", lambda _: 0)
+    return "production"
+
+
+def test_the_way_back_asks_no_alarm(stage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Told to deploy at once, a stage of canaries moves all calls at once; its other parameters stay."""
+
+    def given(*more: str) -> set[str]:
+        assert deploy.main([stage, "--dry-run", *more]) == 0
+        return {one for one in capsys.readouterr().out.split() if "=" in one and not one.startswith("Release=")}
+
+    assert given() - given("--at-once") == {f"DeploymentType={CANARY}"}
+    assert given("--at-once") - given() == {"DeploymentType=AllAtOnce"}
+
+
+@pytest.mark.parametrize("variables, options", [((), []), (("AT_ONCE=1",), ["--at-once"])])
+def test_make_deploys_at_once_when_told(variables: tuple[str, ...], options: list[str]) -> None:
+    """`make deploy` moves all calls at once with AT_ONCE, and else as the stage says."""
+    asked = ["make", "--no-print-directory", "--dry-run", "--assume-old=setup", "deploy", "STAGE=production"]
+    printed = subprocess.run([*asked, *variables], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed.partition("tools.deploy ")[2].split() == ["production", *options]
 
 
 @pytest.mark.parametrize("kind", ["AllAtOnce", CANARY])
@@ -112,10 +159,7 @@ def test_every_alias_moves_gradually_and_back() -> None:
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
         names = [one["Name"] for one in group["AlarmConfiguration"]["Alarms"]]
         assert names[0] == found["ApiErrorsAlarm"]["Properties"]["AlarmName"]
-        assert [one["Fn::If"][:2] for one in names[1:]] == [
-            ["IsGradual", {"Ref": "WorkerErrorsAlarm"}],
-            ["IsGradual", {"Ref": "ChannelErrorsAlarm"}],
-        ]
+        assert [one["Fn::If"][:2] for one in names[1:]] == [["IsGradual", {"Ref": name}] for name in ALARMS[1:]]
 
 
 def test_codedeploy_may_move_every_alias() -> None:
@@ -158,9 +202,31 @@ def test_errors_of_every_function_are_watched() -> None:
     assert answering | called == set(of_type(found, "AWS::Lambda::Function"))
 
 
+def test_failures_without_an_error_are_watched() -> None:
+    """Every worker that answers which messages have failed counts them, and an alarm adds up all such counts."""
+    for path, module in sources().items():
+        answers = [
+            value
+            for node in ast.walk(module)
+            if isinstance(node, ast.Dict)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if isinstance(key, ast.Constant) and key.value == "batchItemFailures"
+        ]
+        if any(not isinstance(one, ast.List) or one.elts for one in answers):
+            assert "metrics.publish_failures(" in path.read_text(encoding="utf-8"), path
+    alarm = deployed(DeploymentType=CANARY)["FailedMessagesAlarm"]["Properties"]
+    metrics = [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
+    assert len(metrics) <= MOST_METRICS
+    assert {(one["MetricName"], one["Dimensions"][0]["Value"]) for one in metrics} == {
+        pair for pair in published() if pair[0] in {"FailedMessages", "FailedTimers"}
+    }
+
+
 def test_a_canary_outlives_an_alarm() -> None:
     """Alarms that take a deployment back need no longer than the first part of any canary of production."""
     found = deployed(DeploymentType=CANARY)
     minutes = int(re.findall(r"(\d+)Minutes", CANARY)[0])
-    api = found["ApiErrorsAlarm"]["Properties"]
-    assert api["Period"] * (api["EvaluationPeriods"] + 1) <= minutes * 60
+    for name in ALARMS:
+        alarm = found[name]["Properties"]
+        periods = [one["MetricStat"]["Period"] for one in alarm.get("Metrics", ()) if "MetricStat" in one]
+        assert max([*periods, alarm.get("Period", 0)]) * (alarm["EvaluationPeriods"] + 1) <= minutes * 60, name

@@ -49,7 +49,7 @@ LOGICAL = {name: logical for logical, name in TABLES.items()} | {
 }
 # What Lambda itself does in a function's name: it reads event sources, and writes failures, logs and traces.
 QUEUE = {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"}
-STREAM = {"DescribeStream", "GetRecords", "GetShardIterator"}
+STREAM = {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"}
 LOGS = {"CreateLogStream", "PutLogEvents"}
 TRACES = {"PutTraceSegments", "PutTelemetryRecords"}
 PARTS = ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload")
@@ -216,7 +216,8 @@ def by_lambda(function: str) -> set[Right]:
         if source.endswith("Queue"):
             rights |= {Right(action, source) for action in QUEUE}
         else:
-            rights |= {Right(action, source) for action in STREAM} | {Right("ListStreams", f"{source}/stream/*")}
+            # Any stream of the table: one that is restored under its name has another.
+            rights |= {Right(action, f"{source}/stream/*") for action in STREAM}
     failures = [
         one["DestinationConfig"]["OnFailure"]["Destination"] for one in configured if "DestinationConfig" in one
     ]

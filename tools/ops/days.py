@@ -16,6 +16,9 @@ from tools.reconcile import account_ids
 if TYPE_CHECKING:
     from rating.account import Account
 
+LOOK_BACK = timedelta(days=40)
+"""How far before the last settled day a run looks for days, as aws_platform.due has it. A day that is made due further
+back would be waited for by planner and check for ever, and taken by nobody."""
 _MONTH_CHARACTERS = len("2025-03")
 
 
@@ -50,6 +53,11 @@ def the_account(stack: Stack, account_id: str) -> Account:
         msg = f"there is no account {account_id}" if account_id else "ACCOUNT is missing"
         raise OpsError(msg)
     return account
+
+
+def first_in_reach(account: Account) -> date:
+    """The first day that runs to come look at, if it is made due."""
+    return account.settled_through - LOOK_BACK if account.settled_through else date.min
 
 
 def accounts_of(stack: Stack, account_id: str) -> Iterator[str]:

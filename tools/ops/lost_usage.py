@@ -1,7 +1,8 @@
 """What the usage table has lost of an account: its dictionary, day items and buckets.
 
 Buckets only grow, so what was there then must be the beginning of what is there now. The dictionary comes first: a
-record counts by its numbers. Days come back as due: what bills hold of them is not charged again.
+record counts by its numbers. Days come back as due: what bills hold of them is not charged again. Those that no run
+looks at any more come back as settled.
 """
 
 from __future__ import annotations
@@ -17,20 +18,19 @@ from tools.ops.lost import Found, Item, Lost
 type Items = Mapping[str, Item]
 
 
-def lost_of_days(found: Found, then: Items, now: Items, cycle: Cycle, shards: int) -> None:
-    """Compare what lies under the account: dictionary and day items."""
+def lost_of_days(found: Found, then: Items, now: Items, cycle: Cycle, first: date, shards: int) -> None:
+    """Compare what lies under the account: dictionary and day items, which are due from the `first` on."""
     if keys.DICTIONARY in then:
         _names(found, then[keys.DICTIONARY], now.get(keys.DICTIONARY))
     for sort_key in sorted(then):
         if sort_key.startswith(keys.DAY_PREFIX) and sort_key not in now:
             day = date.fromisoformat(sort_key.removeprefix(keys.DAY_PREFIX))
-            item = {
-                "pk": then[sort_key]["pk"],
-                "sk": then[sort_key]["sk"],
+            due = {
                 "due_pk": {"S": keys.shard_of(found.account_id, shards)},
                 "due_sk": {"S": keys.due_sort_key(run_day(cycle, day), found.account_id, sort_key)},
             }
-            found.lost.append(Lost("days", item))
+            item = {name: then[sort_key][name] for name in ("pk", "sk")}
+            found.lost.append(Lost("days", item | due if day >= first else item))
 
 
 def lost_of_buckets(found: Found, day: date, then: Items, now: Items) -> None:

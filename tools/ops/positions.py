@@ -50,7 +50,10 @@ class InStream:
 
 
 def _records(stack: Stack, place: Mapping[str, Any]) -> Iterator[RecordTypeDef]:
-    """The records from the first to the last position, both included."""
+    """The records from the first to the last position, both included.
+
+    These are more than the letter's batch had, where its mapping filters: functions leave what is not for them.
+    """
     last = int(place["endSequenceNumber"])
     iterator: str | None = stack.streams.get_shard_iterator(
         StreamArn=place["streamArn"],
@@ -58,14 +61,12 @@ def _records(stack: Stack, place: Mapping[str, Any]) -> Iterator[RecordTypeDef]:
         ShardIteratorType="AT_SEQUENCE_NUMBER",
         SequenceNumber=place["startSequenceNumber"],
     )["ShardIterator"]
-    left = int(place["batchSize"])
-    while iterator and left > 0:
-        page = stack.streams.get_records(ShardIterator=iterator, Limit=min(left, 1000))
+    while iterator:
+        page = stack.streams.get_records(ShardIterator=iterator, Limit=1000)
         for record in page["Records"]:
             if int(record["dynamodb"]["SequenceNumber"]) > last:
                 return
             yield record
-            left -= 1
             if int(record["dynamodb"]["SequenceNumber"]) == last:
                 return
         iterator = page.get("NextShardIterator")

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import ClientError
 
 from aws_platform import failures
+from tools.ops.consumers import consumers
 from tools.ops.positions import InStream
-from tools.ops.stack import FUNCTION, MAPPING, QUEUE, SCHEDULE, OpsError, Stack
+from tools.ops.stack import FUNCTION, QUEUE, SCHEDULE, OpsError, Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -88,8 +89,7 @@ def ways(stack: Stack) -> dict[str, Way]:
     for function, target in _failures_of_calls(stack):
         if target in names:
             found[names[target]] = ToFunction(function)
-    for uuid in stack.of_type(MAPPING).values():
-        mapping = stack.functions.get_event_source_mapping(UUID=uuid)
+    for mapping in filter(None, (one.mapping for one in consumers(stack))):
         target = (mapping.get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination", "")
         if target in names:
             found[names[target]] = InStream(stack.logical(mapping["FunctionArn"]))

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from aws_platform import failures, keys
 from aws_platform.ledger import query_all
-from tools.ops.days import accounts_of, the_account
+from tools.ops.days import accounts_of, first_in_reach, the_account
 from tools.ops.lost import Found, Item, Lost, unchanged
 from tools.ops.lost_ledger import lost_of_account
 from tools.ops.lost_usage import lost_of_buckets, lost_of_days
@@ -110,10 +110,10 @@ def _lost_of_usage(stack: Stack, account_id: str, restored: str, live: str) -> F
     found = Found(account_id)
     partition = keys.usage_account(account_id)
     then, now = _items(stack, restored, partition), _items(stack, live, partition)
-    cycle = the_account(stack, account_id).cycle
-    if cycle is None:
+    account = the_account(stack, account_id)
+    if account.cycle is None:
         return found
-    lost_of_days(found, then, now, cycle, stack.settings.due_shards)
+    lost_of_days(found, then, now, account.cycle, first_in_reach(account), stack.settings.due_shards)
     for sort_key in sorted(then):
         if sort_key.startswith(keys.DAY_PREFIX):
             day = date.fromisoformat(sort_key.removeprefix(keys.DAY_PREFIX))

@@ -9,7 +9,7 @@ from aws_platform.due import read_due
 from aws_platform.ledger import up_to_date
 from aws_platform.queues import queue_messages
 from rating.schedule import begun_run_day, run_day
-from tools.ops.days import accounts_of, days_with_usage, has_usage, the_account
+from tools.ops.days import LOOK_BACK, accounts_of, days_with_usage, first_in_reach, has_usage, the_account
 from tools.ops.stack import OpsError, Stack
 
 TASKS = {
@@ -20,6 +20,10 @@ TASKS = {
 }
 """What the schedules do, and which function does it."""
 _PAUSE_SECONDS = 0.5
+_TOO_OLD = (
+    f"no run looks more than {LOOK_BACK.days} days before the last settled day, so it would be due for ever; make "
+    "ops-verify tells what no bill holds of it, and an adjustment charges that"
+)
 
 
 def settle(stack: Stack, account_id: str, days: list[date], *, dry: bool, wait: int) -> int:
@@ -27,11 +31,14 @@ def settle(stack: Stack, account_id: str, days: list[date], *, dry: bool, wait: 
 
     Days that are named are looked at again: what no bill holds of them is charged, and nothing else.
     """
-    the_account(stack, account_id)
+    first, used = first_in_reach(the_account(stack, account_id)), []
     for day in days:
-        if not has_usage(stack, account_id, day):
+        if has_usage(stack, account_id, day):
+            _check_reach(account_id, day, first)
+            used.append(day)
+        else:
             print(f"{account_id}: no usage is stored of {day}")
-            continue
+    for day in used:
         print(f"{account_id}: {day} is due again: what no bill holds of it will be charged")
         if not dry:
             make_due(stack, account_id, day)
@@ -53,14 +60,20 @@ def settle(stack: Stack, account_id: str, days: list[date], *, dry: bool, wait: 
 
 def settle_all(stack: Stack, days: list[date], *, dry: bool) -> int:
     """Plan again: every account with something due gets its message. Days that are named are made due again first."""
-    again = 0
+    again = too_old = 0
     if days:
         for account_id in accounts_of(stack, ""):
+            first = first_in_reach(the_account(stack, account_id))
             for day in days_with_usage(stack, account_id, days[0], days[-1]):
+                if day < first:
+                    too_old += 1
+                    continue
                 again += 1
                 if not dry:
                     make_due(stack, account_id, day)
         print(f"{again} days of accounts are due again: what no bill holds of them will be charged")
+        if too_old:
+            print(f"{too_old} days of accounts are left: {_TOO_OLD}")
     return run_task(stack, "plan", dry=dry)
 
 
@@ -77,11 +90,15 @@ def run_task(stack: Stack, task: str, *, dry: bool) -> int:
 
 
 def make_due(stack: Stack, account_id: str, day: date) -> None:
-    """Have the run that took a day look at it again. It bills only what no bill holds, so twice is harmless."""
-    cycle = the_account(stack, account_id).cycle
-    if cycle is None:
+    """Have the run that took a day look at it again. It bills only what no bill holds, so twice is harmless.
+
+    Raises OpsError for a day that no run looks at any more.
+    """
+    account = the_account(stack, account_id)
+    if account.cycle is None:
         msg = f"the service of {account_id} was never opened"
         raise OpsError(msg)
+    _check_reach(account_id, day, first_in_reach(account))
     item = keys.day_item(day)
     stack.dynamodb.update_item(
         TableName=stack.settings.usage_table,
@@ -89,9 +106,15 @@ def make_due(stack: Stack, account_id: str, day: date) -> None:
         UpdateExpression="SET due_pk = :pk, due_sk = :sk",
         ExpressionAttributeValues={
             ":pk": {"S": keys.shard_of(account_id, stack.settings.due_shards)},
-            ":sk": {"S": keys.due_sort_key(run_day(cycle, day), account_id, item)},
+            ":sk": {"S": keys.due_sort_key(run_day(account.cycle, day), account_id, item)},
         },
     )
+
+
+def _check_reach(account_id: str, day: date, first: date) -> None:
+    if day < first:
+        msg = f"{account_id}: {day} is left: {_TOO_OLD}"
+        raise OpsError(msg)
 
 
 def _due(stack: Stack, account_id: str) -> str:

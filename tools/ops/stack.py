@@ -176,12 +176,14 @@ class Stack:
 
     # Calls
 
+    def called(self, function: str) -> str:
+        """What a function's callers call: its alias, where it has one."""
+        name = self.physical(function)
+        return next((one for one in self.of_type(ALIAS).values() if f":{name}:" in one), name)
+
     def call(self, function: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """What a function answers to an event. Raises OpsError where it fails."""
-        name = self.physical(function)
-        # What its callers call: its alias, where it has one.
-        called = next((one for one in self.of_type(ALIAS).values() if f":{name}:" in one), name)
-        answer = self.functions.invoke(FunctionName=called, Payload=json.dumps(payload).encode())
+        answer = self.functions.invoke(FunctionName=self.called(function), Payload=json.dumps(payload).encode())
         text = answer["Payload"].read()
         failed = answer.get("FunctionError")
         if failed:

@@ -11,9 +11,10 @@ from aws_platform import keys
 from aws_platform.due_index import due_entries
 from rating.civil import ONE_DAY, ONE_SECOND, day_of, rfc3339
 from rating.schedule import begun_run_day
+from tools.ops.consumers import MAKE_AGAIN, consumers
 from tools.ops.pausing import is_paused
 from tools.ops.redrive import ways
-from tools.ops.stack import ALARM, MAPPING, QUEUE, Stack
+from tools.ops.stack import ALARM, QUEUE, Stack
 
 _DEPTHS = (
     "ApproximateNumberOfMessages",
@@ -92,10 +93,11 @@ def _age(stack: Stack, queue: str) -> str:
 
 
 def _mappings(stack: Stack) -> Iterator[str]:
-    for name, uuid in stack.of_type(MAPPING).items():
-        state = stack.functions.get_event_source_mapping(UUID=uuid)["State"]
-        if state not in {"Enabled", "Enabling"}:
-            yield f"CONSUMER OFF            {name}: {state}"
+    for one in consumers(stack):
+        if one.mapping is None:
+            yield f"CONSUMER GONE           {one.name}: {MAKE_AGAIN}"
+        elif one.mapping["State"] not in {"Enabled", "Enabling"}:
+            yield f"CONSUMER OFF            {one.name}: {one.mapping['State']}"
 
 
 def _alarms(stack: Stack) -> Iterator[str]:
