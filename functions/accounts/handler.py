@@ -36,6 +36,7 @@ from aws_platform import keys, problems
 from aws_platform.access import Access
 from aws_platform.api import Answer, Api, Call, answer
 from aws_platform.edge import peek
+from aws_platform.guards import check_tag
 from aws_platform.idempotency import Key, record_keys
 from aws_platform.paging import DEFAULT_LIMIT, Cursor, Limit
 from rating.account import Account
@@ -225,7 +226,7 @@ def get_vouchers(account_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor =
     refusals=TERM_REFUSALS,
     tags=TAGS,
     reads=lambda _: [keys.TERMS],
-    guard=terms.check_tag,
+    guard=check_tag,
 )
 def put_discount(account_id: str, tag: str, body: DiscountBody) -> Answer:  # noqa: ARG001
     """Agree a discount of a tag from a day on; the same day again replaces it."""
@@ -240,7 +241,7 @@ def put_discount(account_id: str, tag: str, body: DiscountBody) -> Answer:  # no
     refusals=TERM_REFUSALS,
     tags=TAGS,
     reads=lambda _: [keys.TERMS],
-    guard=terms.check_tag,
+    guard=check_tag,
 )
 def put_contract_price(account_id: str, tag: str, body: ContractPriceBody) -> Answer:  # noqa: ARG001
     """Agree a price of a tag, instead of list price and discount; the same day again replaces it."""

@@ -15,17 +15,10 @@ from aws_platform import problems
 from aws_platform.api import Answer, Call, answer
 from aws_platform.problems import FieldError
 from aws_platform.snapshot import Snapshot
-from rating.catalog import load
 from rating.pricing import ContractPrice, Discount, Terms
 
 MAX_TERMS = 500
 """Of one account, both kinds together: they are one item, read with every settlement."""
-
-
-def check_tag(call: Call) -> None:
-    """The tag of the path is one of the catalog's. Raises Problem 404 `tag_not_found`."""
-    if not load().has_tag(call.event["pathParameters"]["tag"]):
-        raise problems.not_found("tag")
 
 
 def set_discount(call: Call, tag: str, body: DiscountBody) -> Answer:

@@ -14,6 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_platform.access import Access
 from aws_platform.api import Answer, Api, answer
 from aws_platform.days import Day
+from aws_platform.guards import check_tag
 from aws_platform.paging import DEFAULT_LIMIT, Cursor, Limit
 from catalog_api import use_cases
 from catalog_api.models import (
@@ -56,7 +57,7 @@ def get_catalog(
     success=(HTTPStatus.OK, "the tag as it is on that day on that list", TagShown),
     refusals={404: "`tag_not_found`", 409: "`too_many_prices`"},
     tags=TAGS,
-    guard=use_cases.check_tag,
+    guard=check_tag,
 )
 def put_prices(tag: str, body: PricesBody) -> Answer:
     """Set prices of a tag from a day on, never into the past; the same list and day again replaces them."""

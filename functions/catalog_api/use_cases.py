@@ -27,12 +27,6 @@ def show_catalog(call: Call, price_list: PriceList, at: date | None) -> Answer:
     return answer(catalog.catalog_view(price_list, at or day_of(call.now)))
 
 
-def check_tag(call: Call) -> None:
-    """The tag of the path is one of the catalog's. Raises Problem 404 `tag_not_found`."""
-    if not load().has_tag(call.event["pathParameters"]["tag"]):
-        raise problems.not_found("tag")
-
-
 def check_activity_id(call: Call) -> None:
     """The id of the path can be one: the resolver would not even find the route for some that cannot.
 

@@ -13,6 +13,7 @@ from aws_platform import clients, keys, problems
 from aws_platform.access import Access
 from aws_platform.accounts import read_account_with
 from aws_platform.api import Answer, Api, Call, Shown, answer
+from aws_platform.guards import check_tag
 from aws_platform.ledger import OutdatedError, up_to_date
 from aws_platform.snapshot import Snapshot, snapshot_of
 from aws_platform.standing import Left, Reader
@@ -48,14 +49,13 @@ def _wallet_of(event: Mapping[str, Any]) -> Sequence[str]:
     refusals={404: "`tag_not_found`"},
     tags=["Usage"],
     reads=_wallet_of,
+    guard=check_tag,
 )
 def get_entitlement(
     account_id: str,  # noqa: ARG001 - checked at the edge
     tag: Annotated[str, Path()],
 ) -> Answer:
     """Ask whether the next call of a tag may be made; usage that is not settled yet counts."""
-    if not load().has_tag(tag):
-        raise problems.not_found("tag")
     call, key = api.call, keys.wallet(tag)
     try:
         return _entitlement(call, snapshot_of(call.account, call.items.values(), [key]), tag)

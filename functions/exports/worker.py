@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
-from aws_platform import clients, clock, metrics
+from aws_platform import clients, clock
+from aws_platform.batches import answer_batch
 from aws_platform.exports import Made, complete, fail, read_export
 from aws_platform.price_book import read_catalog
 from aws_platform.settings import Settings
@@ -38,15 +39,13 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
             made = make(dynamodb, settings, account_id, export_id)
         except Exception:
             logger.exception("export failed", account_id=account_id, export_id=export_id)
-            failed.append({"itemIdentifier": record["messageId"]})
+            failed.append(record["messageId"])
             if account_id and export_id and _is_last(record):
                 _give_up(dynamodb, settings, account_id, export_id)
         else:
             rows, size = (made.rows, made.size) if made else (None, None)
             logger.info("export taken", account_id=account_id, export_id=export_id, rows=rows, bytes=size)
-    answer = {"batchItemFailures": failed}
-    metrics.publish_failures("exports", event["Records"], answer)
-    return answer
+    return answer_batch("exports", event["Records"], failed)
 
 
 def make(dynamodb: DynamoDBClient, settings: Settings, account_id: str, export_id: str) -> Made | None:

@@ -15,6 +15,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_platform import clients, clock, metrics, problems
 from aws_platform.access import Access, check_scope
 from aws_platform.archive import Archive
+from aws_platform.batches import answer_batch
 from aws_platform.buckets import BucketStore
 from aws_platform.directory import Directory
 from aws_platform.edge import media_type, raw_body
@@ -141,14 +142,12 @@ def _handle_queue(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             reports.append(report)
         except Exception as error:
             logger.exception("message not taken", message_id=message["messageId"])
-            failed.append({"itemIdentifier": message["messageId"]})
+            failed.append(message["messageId"])
             if isinstance(error, UNREADABLE):
                 unreadable.add(message["messageId"])
     _publish(reports, refusals_wait=True)
-    answer = {"batchItemFailures": failed}
     # What a producer wrote wrongly is no failure of ours.
-    metrics.publish_failures("ingest", [one for one in messages if one["messageId"] not in unreadable], answer)
-    return answer
+    return answer_batch("ingest", messages, failed, excused=unreadable)
 
 
 def _put_aside(values: list[object], report: Report) -> None:

@@ -13,6 +13,7 @@ from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from aws_platform import clients, clock, deliveries, failures, keys, metrics
+from aws_platform.batches import answer_batch
 from aws_platform.deliveries import Channel, Claim, Status
 from aws_platform.notices import KeptNotice, notice_from_event
 from aws_platform.settings import Settings
@@ -73,9 +74,7 @@ def each_record(event: Mapping[str, Any], take: Callable[[Mapping[str, Any]], No
         except Exception as error:  # noqa: BLE001 - one message never harms its neighbours
             _log("message failed", error, message_id=message_id)
             failed.append(message_id)
-    answer = {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
-    metrics.publish_failures("notify", event["Records"], answer)
-    return answer
+    return answer_batch("notify", event["Records"], failed)
 
 
 def deliver_batch(event: Mapping[str, Any], outlet: Outlet[Any], settings: Settings) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
-from aws_platform import clients, clock, deliveries, egress, failures, keys, metrics, webhooks
+from aws_platform import clients, clock, deliveries, egress, failures, keys, webhooks
+from aws_platform.batches import answer_batch
 from aws_platform.deliveries import OPEN, Channel, Claim, Delivery, Status
 from aws_platform.ledger import OutdatedError, transact
 from aws_platform.notices import KeptNotice, notice_from_event, read_notice
@@ -56,9 +57,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
     found = side_by_side([partial(jobs_of, record) for record in event["Records"]], _WORKERS)
     side_by_side([job for jobs in found for job in jobs], _WORKERS)
     logger.info("webhook messages taken", messages=len(event["Records"]), failed=len(set(failed)))
-    answer = {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in dict.fromkeys(failed)]}
-    metrics.publish_failures("notify", event["Records"], answer)
-    return answer
+    return answer_batch("notify", event["Records"], failed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
-from aws_platform import bills, clients, clock, failures, keys, live, metrics
+from aws_platform import bills, clients, clock, failures, keys, live
 from aws_platform.accounts import account_put
+from aws_platform.batches import answer_batch
 from aws_platform.due import Due, DueDay, DueMonth, read_due
 from aws_platform.forecast import Seen
 from aws_platform.ledger import MAX_TRANSACTION_ITEMS, OutdatedError, journal_put, transact, up_to_date
@@ -72,13 +73,11 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
             warned = warn(reader, account_id, now, run.seen)
         except Exception:
             logger.exception("settlement failed", account_id=account_id, message_id=record["messageId"])
-            failed.append({"itemIdentifier": record["messageId"]})
+            failed.append(record["messageId"])
         else:
             bill_ids = [bill.bill_id for bill in run.issued]
             logger.info("account settled", account_id=account_id, bills=bill_ids, warned=warned)
-    answer = {"batchItemFailures": failed}
-    metrics.publish_failures("settlement", event["Records"], answer)
-    return answer
+    return answer_batch("settlement", event["Records"], failed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from aws_lambda_powertools.logging import Logger
 
 from aws_platform import clients, clock, failures, keys, metrics
 from aws_platform.archive_check import MOST_PASSES, ArchiveCheck, Compared, Fault, Pass, TooManyCallsError
+from aws_platform.batches import answer_batch
 from aws_platform.due_index import due_entries
 from aws_platform.price_book import read_catalog
 from aws_platform.queues import BATCH, queue_messages
@@ -57,11 +58,9 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
             found += worker.work(message)
         except Exception:
             logger.exception("verification failed", verification=message, message_id=record["messageId"])
-            failed.append({"itemIdentifier": record["messageId"]})
+            failed.append(record["messageId"])
     metrics.publish("verification", {"VerificationDifferences": found})
-    answer = {"batchItemFailures": failed}
-    metrics.publish_failures("verification", event["Records"], answer)
-    return answer
+    return answer_batch("verification", event["Records"], failed)
 
 
 @dataclass(frozen=True, slots=True)

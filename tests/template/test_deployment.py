@@ -213,7 +213,7 @@ def test_failures_without_an_error_are_watched() -> None:
             if isinstance(key, ast.Constant) and key.value == "batchItemFailures"
         ]
         if any(not isinstance(one, ast.List) or one.elts for one in answers):
-            assert "metrics.publish_failures(" in path.read_text(encoding="utf-8"), path
+            assert "answer_batch(" in path.read_text(encoding="utf-8"), path
     alarm = deployed(DeploymentType=CANARY)["FailedMessagesAlarm"]["Properties"]
     metrics = [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
     assert len(metrics) <= MOST_METRICS

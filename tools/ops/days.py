@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aws_platform import keys
 from aws_platform.accounts import read_account
+from aws_platform.due import LOOK_BACK
 from aws_platform.ledger import query_all
 from rating.civil import first_day, last_day
 from tools.ops.stack import OpsError, Stack
@@ -16,9 +17,6 @@ from tools.reconcile import account_ids
 if TYPE_CHECKING:
     from rating.account import Account
 
-LOOK_BACK = timedelta(days=40)
-"""How far before the last settled day a run looks for days, as aws_platform.due has it. A day that is made due further
-back would be waited for by planner and check for ever, and taken by nobody."""
 _MONTH_CHARACTERS = len("2025-03")
 
 
@@ -56,7 +54,10 @@ def the_account(stack: Stack, account_id: str) -> Account:
 
 
 def first_in_reach(account: Account) -> date:
-    """The first day that runs to come look at, if it is made due."""
+    """The first day that runs to come look at.
+
+    One made due further back would be waited for by planner and check for ever, and taken by nobody.
+    """
     return account.settled_through - LOOK_BACK if account.settled_through else date.min
 
 

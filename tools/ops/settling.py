@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 from aws_platform import failures, keys
-from aws_platform.due import read_due
+from aws_platform.due import LOOK_BACK, read_due
 from aws_platform.ledger import up_to_date
 from aws_platform.queues import queue_messages
 from rating.schedule import begun_run_day, run_day
-from tools.ops.days import LOOK_BACK, accounts_of, days_with_usage, first_in_reach, has_usage, the_account
+from tools.ops.days import accounts_of, days_with_usage, first_in_reach, has_usage, the_account
 from tools.ops.stack import OpsError, Stack
 
 TASKS = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rating.account import Account
 
-_LOOK_BACK = timedelta(days=40)
+LOOK_BACK = timedelta(days=40)
 """No event is older than 35 days (D4), so no day item can appear further back than this before a settled day."""
 
 
@@ -93,7 +93,7 @@ def due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: da
 
 def _waiting(dynamodb: DynamoDBClient, table: str, account: Account) -> list[Mapping[str, Any]]:
     """The day items and late marks that wait for a run; settled days wait in the index for another job."""
-    first = account.settled_through and account.settled_through - _LOOK_BACK
+    first = account.settled_through and account.settled_through - LOOK_BACK
     found = query_all(
         dynamodb,
         TableName=table,

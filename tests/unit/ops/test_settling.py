@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from aws_platform import due
+from aws_platform.due import LOOK_BACK
 from rating.account import Account, Stage
 from tests.unit.ops.stacks import stack_with
 from tools.ops import settling
-from tools.ops.days import LOOK_BACK
 from tools.ops.stack import OpsError, Stack
 
 THROUGH = date(2025, 3, 1)
@@ -46,11 +45,6 @@ def stack(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setattr(settling, "has_usage", lambda *_: True)
     monkeypatch.setattr(settling, "run_task", lambda *_, **__: 0)
     return stack_with({}, dynamodb=tables)
-
-
-def test_the_reach_is_that_of_the_runs() -> None:
-    """The commands know how far back a run looks."""
-    assert due._LOOK_BACK == LOOK_BACK
 
 
 @pytest.mark.parametrize("dry", [False, True])
