@@ -55,7 +55,7 @@ class Body(BaseModel):
 class Shown(BaseModel):
     """Part of an answer, as the OpenAPI document describes it."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)
