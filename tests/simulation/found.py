@@ -32,7 +32,7 @@ AHEAD = Plan(
             ),
         ),
         Sweep(at=at("2025-01-27 23:55:00")),
-        Look(at=at("2025-01-27 23:55:00")),
+        Look(at=at("2025-01-27 23:55:00"), everybody=True),
     ),
 )
 """How far ahead an event may be is counted in whole seconds (D4): the model had it to the microsecond."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from tests.simulation.view import (
+    FIELDS,
     NOTICES,
     DetailView,
     EntitlementView,
@@ -30,8 +31,10 @@ FREE = ("first opening", "first merchant id")
 """Why packages were given that go by their tag in a view."""
 SHOWN_DAYS = 40
 FUNDS = ("cash", "income_transfer", "gift", "voucher")
+GLANCES = ("packages", "vouchers", "entitlements", "notices")
+"""What time alone may change, beside the account itself: one of them at each glance, which is each day."""
 LOOKED_AT = ("account", "journal")
-"""What is looked at each day; of each of the others one."""
+"""What is in every look; of each of the others one."""
 LIVE = ("packages", "usage", "packages", "usage", "entitlements", "sub_usage")
 KEPT = ("vouchers", "details", "resources", "details", "resources", "orders", "refunds", "notices")
 SOME_TAGS = 3
@@ -224,14 +227,30 @@ def look(ask: Ask, account: str, now: datetime, expected: View, *, whole: bool, 
     it, of the last two months.
     """
     reader = Reader(ask, account, now, expected, whole, every)
-    names = [one.name for one in fields(View)]
+    names: Sequence[str] = FIELDS
     if not whole and not every:
-        turn = zlib.crc32(f"{account}{now}".encode())
+        turn = _turn(account, now)
         names = [*LOOKED_AT, LIVE[turn % len(LIVE)], KEPT[turn // len(LIVE) % len(KEPT)]]
+    return _compare(reader, names)
+
+
+def glance(ask: Ask, account: str, now: datetime, expected: View) -> list[str]:
+    """Where what time alone may have changed of an account differs: the account, and of the rest what is in turn."""
+    reader = Reader(ask, account, now, expected, whole=False)
+    return _compare(reader, ["account", GLANCES[_turn(account, now) % len(GLANCES)]])
+
+
+def _turn(account: str, now: datetime) -> int:
+    return zlib.crc32(f"{account}{now}".encode())
+
+
+def _compare(reader: Reader, names: Sequence[str]) -> list[str]:
+    """Where some fields differ; where the whole past is read, also what does not add up in what is shown."""
+    account, expected = reader.account, reader.expected
     shown = reader.read(names)
     wanted = {name: _cut(name, getattr(expected, name), reader) for name in names}
     found = [f"{account} {what}" for name in names for what in _differences(name, wanted[name], shown[name])]
-    return found + ([f"{account} {what}" for what in _unbalanced(shown, now)] if whole else [])
+    return found + ([f"{account} {what}" for what in _unbalanced(shown, reader.now)] if reader.whole else [])
 
 
 def _cut(name: str, expected: Any, reader: Reader) -> Any:

@@ -17,13 +17,13 @@ from tests.simulation.wares import OFFERS, TIERED
 
 YEARS = ((date(2025, 1, 1), date(2026, 1, 1)), (date(2024, 2, 20), date(2025, 3, 5)))
 """A year, and one with two ends of February, the first of which is a 29th."""
-RATES = (0.001, 0.003, 0.0, 0.006)
+RATES = (0.001, 0.003, 0.0005, 0.006)
 RELEASE_DAYS = (30, 2, 1, 9)
 GENTLE = ((0, Decimal("0.40")), (7, Decimal("0.37")), (20, Decimal("0.355")), (60, Decimal("0.3")))
 STEEP = ((0, Decimal("1.00")), (4, Decimal("0.5")), (9, Decimal("0.21")), (30, Decimal("0.1")))
 """Monthly prices that a few calls change: a late one may make the whole month cheaper (D19)."""
 FOLLOWING = 2
-"""For so many days after something happened to an account it is looked at: it is settled, and perhaps stopped."""
+"""For so many days after something happened to an account it is looked at closely: it is settled, perhaps stopped."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _work(dice: Random, year: Year, begun: datetime) -> Iterator[Step]:
 
 
 def _looks(dice: Random, year: Year, steps: Sequence[Step]) -> Iterator[Step]:
-    """Each day at those to whom something has happened, at the ends of months and in the end at everybody."""
+    """Each day: closely at those to whom something has happened, at the ends of months and in the end at everybody."""
     happened: dict[date, set[str]] = defaultdict(set)
     for step in steps:
         for name in accounts_of(step):
@@ -184,10 +184,8 @@ def _looks(dice: Random, year: Year, steps: Sequence[Step]) -> Iterator[Step]:
     while day <= year.last:
         when = datetime.combine(day, time(dice.randint(8, 23), dice.randint(0, 59), dice.randint(1, 59)), SHANGHAI)
         whole = (day + DAY).day == 1 or day == year.last
-        names = tuple(sorted(happened[day]))
-        if whole or names:
-            yield Sweep(when)
-            yield Look(when, () if whole else names)
+        yield Sweep(when)
+        yield Look(when, () if whole else tuple(sorted(happened[day])), everybody=whole)
         day += DAY
 
 
@@ -206,7 +204,6 @@ def _part(step: Step, wanted: set[str]) -> Step | None:
     if isinstance(step, Report):
         calls = tuple(call for call in step.calls if call.account in wanted)
         return replace(step, calls=calls) if calls else None
-    if isinstance(step, Look) and step.accounts:
-        names = tuple(name for name in step.accounts if name in wanted)
-        return replace(step, accounts=names) if names else None
+    if isinstance(step, Look):
+        return replace(step, accounts=tuple(name for name in step.accounts if name in wanted))
     return step

@@ -20,7 +20,8 @@ def run(seed: int, accounts: int, days: int | None = None) -> tuple[bool, str]:
     cost = time.process_time() - begun
     line = (
         f"seed {seed}: {'a DIFFERENCE' if played.found else 'no difference'}, {played.steps} steps, "
-        f"{played.looks} looks, {played.calls} calls, {played.faults} faults, {cost:.1f} CPU s"
+        f"{played.looks} looks, {played.glances} glances, {played.calls} calls, {played.faults} faults, "
+        f"{cost:.1f} CPU s"
     )
     if played.found is None:
         return True, line

@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.harness import FaultFound
 from tests.faults.verifying import verifier
 from tests.simulation.driver import Driver, drive
-from tests.simulation.look import is_quiet, look, used_days
+from tests.simulation.look import Ask, glance, is_quiet, look, used_days
 from tests.simulation.model import Model
 from tests.simulation.plan import Plan
 from tests.simulation.steps import Look, Step
@@ -41,8 +41,11 @@ class Played:
     found: Found | None = None
     steps: int = 0
     looks: int = 0
+    glances: int = 0
     calls: int = 0
     faults: int = 0
+    reached: frozenset[str] = frozenset()
+    """Kinds of notices, of rows of bills and of journal entries that there were."""
 
 
 def play(plan: Plan, patience: Callable[[], bool] = lambda: True) -> Played:
@@ -61,7 +64,15 @@ def play(plan: Plan, patience: Callable[[], bool] = lambda: True) -> Played:
             if what:
                 played.found = Found(number, step, tuple(what))
                 break
+    played.reached = frozenset(_reached(model))
     return played
+
+
+def _reached(model: Model) -> Iterator[str]:
+    for account in model.accounts.values():
+        yield from (notice.kind for notice in account.notices)
+        yield from (entry.kind for entry in account.journal)
+        yield from (row.key[0] for row in account.rows)
 
 
 def _step(driver: Driver, model: Model, step: Step, played: Played, *, last: bool) -> list[str]:
@@ -69,11 +80,13 @@ def _step(driver: Driver, model: Model, step: Step, played: Played, *, last: boo
     try:
         what = model.apply(step, driver.do(step))
         if isinstance(step, Look) and not what:
-            names = step.accounts or tuple(sorted(model.accounts))
-            for name in names:
-                if name in model.accounts:
+            for name in sorted(model.accounts):
+                if step.everybody or name in step.accounts:
                     played.looks += 1
                     what += _look(driver, model, step, name, last=last)
+                else:
+                    played.glances += 1
+                    what += glance(_asking(driver), name, step.at, model.view(name, step.at))
     except (FaultFound, Exception) as error:  # noqa: BLE001 - whatever it is, it is what was found
         return [f"{type(error).__name__}: {error}"[:4000], *_where(error)]
     return what
@@ -90,9 +103,7 @@ def _where(error: BaseException) -> Iterator[str]:
     yield from places[-6:]
 
 
-def _look(driver: Driver, model: Model, step: Look, account: str, *, last: bool) -> list[str]:
-    expected = model.view(account, step.at)
-
+def _asking(driver: Driver) -> Ask:
     def ask(path: str, query: dict[str, Any]) -> dict[str, Any]:
         answer = driver.read(path, query)
         if answer.status != 200:
@@ -101,12 +112,16 @@ def _look(driver: Driver, model: Model, step: Look, account: str, *, last: bool)
         body: dict[str, Any] = answer.body
         return body
 
+    return ask
+
+
+def _look(driver: Driver, model: Model, step: Look, account: str, *, last: bool) -> list[str]:
+    expected = model.view(account, step.at)
     dice = zlib.crc32(f"{account}/{step.at}".encode())
-    of_all = not step.accounts
-    every = not is_quiet(expected, step.at) if of_all else not dice % EVERYTHING_EVERY
-    found = look(ask, account, step.at, expected, whole=of_all and last, every=every)
+    every = not is_quiet(expected, step.at) if step.everybody else not dice % EVERYTHING_EVERY
+    found = look(_asking(driver), account, step.at, expected, whole=step.everybody and last, every=every)
     days = used_days(expected)
-    if of_all and days:
+    if step.everybody and days:
         day = days[dice % len(days)]
         verified = verifier(driver.cloud).verify(account, day, step.at)
         found += [f"{account} {day} verified: {one}" for one in verified.differences if not one.pending]

@@ -222,6 +222,7 @@ class Run(Step):
 
 @dataclass(frozen=True)
 class Look(Step):
-    """Everything that customers see is compared with the model."""
+    """What customers see is compared with the model: closely of some or all accounts, at a glance of all others."""
 
     accounts: tuple[str, ...] = ()
+    everybody: bool = False

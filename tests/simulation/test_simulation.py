@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +16,21 @@ import pytest
 from aws_platform import due
 from rating import money
 from rating.allocation import Package, Source
+from tests.simulation import steps
+from tests.simulation.callers import DAY
 from tests.simulation.found import FOUND
+from tests.simulation.lives import KINDS
 from tests.simulation.plan import Plan, only, plan
 from tests.simulation.shrink import as_python, shrink
 from tests.simulation.simulation import Found, play
+from tests.simulation.steps import Look, OfAccount, Step
 
-SHORT = ((3, 10, 8), (5, 3, 14), (1, 2, 32))
-"""Seeds, accounts, days: all kinds for a week with faults, the 29th of a February, the end of a month."""
+ROOT = Path(__file__).parents[2]
+WEEK = {"arrears", "stopped", "resumed", "released", "refund_completed", "order", "settlement", "adjustment"}
+MONTHS_END = {"package_delivered", "prepay_purchase", "prepay_refund", "precision_difference"}
+SHORT = ((3, len(KINDS), 8, WEEK), (5, 3, 14, WEEK | MONTHS_END), (1, 2, 32, MONTHS_END))
+"""Seeds, accounts, days, and what comes to pass: all kinds for a week, the 29th of a February, the end of a month."""
+OURS = ("rating", "aws_platform", *(path.name for path in (ROOT / "functions").iterdir() if path.is_dir()))
 FEW_STEPS = 9
 SHRINKING_SECONDS = 60.0
 
@@ -27,13 +38,41 @@ _is_due = due._is_due
 _rank: Callable[[Package], tuple[Any, ...]] = vars(Package)["rank"].fget
 
 
-@pytest.mark.parametrize("seed, accounts, days", SHORT)
-def test_short_simulations(seed: int, accounts: int, days: int) -> None:
+@pytest.mark.parametrize("seed, accounts, days, reached", SHORT)
+def test_short_simulations(seed: int, accounts: int, days: int, reached: set[str]) -> None:
     """Whatever some accounts do for some weeks, under faults, all that they see is what the model says."""
     played = play(plan(seed, accounts, days))
     assert played.found is None, str(played.found)
+    assert reached <= played.reached
     assert played.looks > 20
+    assert played.glances >= 10
     assert played.faults > 0
+
+
+def test_short_simulations_have_steps_of_all_kinds() -> None:
+    """Nothing that accounts and operators can do is left to the long ones."""
+    done = {type(step) for seed, accounts, days, _ in SHORT for step in plan(seed, accounts, days).steps}
+    kinds = {one for one in vars(steps).values() if isinstance(one, type) and issubclass(one, Step)}
+    assert done == kinds - {Step, OfAccount}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_day_is_compared(seed: int) -> None:
+    """Product and model are compared each day of the year, for time alone changes accounts too; always under faults."""
+    made = plan(seed, accounts=3)
+    looks = [step.at.date() for step in made.steps if isinstance(step, Look)]
+    assert looks == [looks[0] + number * DAY for number in range(len(looks))]
+    assert len(looks) >= 365
+    assert made.rate > 0
+
+
+def test_the_model_stands_alone() -> None:
+    """The model and what it imports do so without layers and functions at hand, so it can share nothing with them."""
+    script = f"import sys, tests.simulation.model; print(sorted(set({OURS}) & set(sys.modules)))"
+    told = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env={"PYTHONPATH": "."}, check=True, capture_output=True, text=True
+    )
+    assert told.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", FOUND)

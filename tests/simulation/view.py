@@ -7,10 +7,9 @@ answer tells, by ``free:{tag}``: in the product it is the one whose `reason` is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 
 class Answer(NamedTuple):
@@ -134,30 +133,89 @@ RowKey = tuple[str, str, str]
 """
 
 
-@dataclass(frozen=True)
-class View:
-    """Everything of one account.
+class View(Protocol):
+    """Everything of one account."""
 
-    ``account`` has status, settlement_cycle, opened_at, postpaid_enabled, enterprise_verified, violation (bool),
-    arrears (None or (since, stops_at, releases_at)) and available, cash, income_transfer, gift.
-    ``usage`` goes by (day, tag), ``sub_usage`` by (day, tag, sub-account or "") with (calls, not chargeable): the 40
-    days up to today. ``vouchers`` has (remaining, status). ``notices`` has (kind, occurred_at, sorted (name, value) of
-    data that is determined), sorted; only the kinds of ``NOTICES``. ``journal`` is as ``journal_of`` makes it.
-    """
+    @property
+    def account(self) -> dict[str, Any]:
+        """What `GET A` shows.
 
-    account: dict[str, Any]
-    packages: dict[str, PackageView]
-    vouchers: dict[str, tuple[str, str]]
-    journal: tuple[EntryView, ...]
-    details: dict[RowKey, DetailView]
-    resources: dict[RowKey, ResourceView]
-    usage: dict[tuple[str, str], UsageView]
-    sub_usage: dict[tuple[str, str, str], tuple[int, int]]
-    entitlements: dict[str, EntitlementView]
-    orders: dict[str, OrderView]
-    refunds: dict[str, RefundView]
-    notices: tuple[tuple[str, str, tuple[tuple[str, Any], ...]], ...]
+        Status, settlement_cycle, opened_at, postpaid_enabled, enterprise_verified, violation (bool), arrears (None or
+        (since, stops_at, releases_at)) and available, cash, income_transfer, gift.
+        """
+        ...
 
+    @property
+    def packages(self) -> dict[str, PackageView]:
+        """By name."""
+        ...
+
+    @property
+    def vouchers(self) -> dict[str, tuple[str, str]]:
+        """(remaining, status) by id."""
+        ...
+
+    @property
+    def journal(self) -> tuple[EntryView, ...]:
+        """As `journal_of` makes it."""
+        ...
+
+    @property
+    def details(self) -> dict[RowKey, DetailView]:
+        """By the key of the row."""
+        ...
+
+    @property
+    def resources(self) -> dict[RowKey, ResourceView]:
+        """By the key of the row."""
+        ...
+
+    @property
+    def usage(self) -> dict[tuple[str, str], UsageView]:
+        """By (day, tag): the 40 days up to today."""
+        ...
+
+    @property
+    def sub_usage(self) -> dict[tuple[str, str, str], tuple[int, int]]:
+        """(calls, not chargeable) by (day, tag, sub-account or ""): the 40 days up to today."""
+        ...
+
+    @property
+    def entitlements(self) -> dict[str, EntitlementView]:
+        """By tag."""
+        ...
+
+    @property
+    def orders(self) -> dict[str, OrderView]:
+        """By id."""
+        ...
+
+    @property
+    def refunds(self) -> dict[str, RefundView]:
+        """By id."""
+        ...
+
+    @property
+    def notices(self) -> tuple[tuple[str, str, tuple[tuple[str, Any], ...]], ...]:
+        """(kind, occurred_at, sorted (name, value) of data that is determined), sorted; only the kinds of `NOTICES`."""
+        ...
+
+
+FIELDS = (
+    "account",
+    "packages",
+    "vouchers",
+    "journal",
+    "details",
+    "resources",
+    "usage",
+    "sub_usage",
+    "entitlements",
+    "orders",
+    "refunds",
+    "notices",
+)
+"""The fields of a view."""
 
 NOTICES = {
     "package_delivered": ("package", "tag", "total", "expires_at"),

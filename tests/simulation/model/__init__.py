@@ -111,7 +111,7 @@ class Model:
 
     def view(self, account_id: str, now: datetime) -> View:
         """What customers must see of an account at an instant."""
-        return Seen(self.accounts[account_id], self.books, now).view()
+        return Seen(self.accounts[account_id], self.books, now)
 
     @singledispatchmethod
     def _apply(self, step: Step, answers: Sequence[Answer]) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 from tests.simulation.model.catalog import GUIDE
 from tests.simulation.model.money import ALL_FUNDS, Books, cost, money
 from tests.simulation.model.prepaid import refund_blocked_by, remaining
-from tests.simulation.model.settlement import NOT_CHARGEABLE, cover, unsettled
+from tests.simulation.model.settlement import NOT_CHARGEABLE, Covered, cover, unsettled
 from tests.simulation.model.state import FUNDS, ZERO, Account, Order, Package, Payment
 from tests.simulation.model.times import DAY, SECOND, day_of, stamp
 from tests.simulation.view import (
@@ -22,7 +23,6 @@ from tests.simulation.view import (
     ResourceView,
     RowKey,
     UsageView,
-    View,
     journal_of,
 )
 
@@ -61,42 +61,74 @@ def balance_view(account: Account) -> dict[str, str]:
 
 
 class Seen:
-    """An account at an instant, with its unsettled usage covered as it would be now."""
+    """An account at an instant, its unsettled usage covered as it would be now. What nobody asks for is not made."""
 
     def __init__(self, account: Account, books: Books, now: datetime) -> None:
-        """Cover what is open."""
+        """See the account before anything else is done to it."""
         books.release_packages(account, now)
-        self.account, self.books, self.now = account, books, now
-        self.covered = cover(account, unsettled(account), now)
-        given = self.covered.given
-        self.used = {one.package_id: one.used + given[one.package_id] for one in account.packages}
+        self._account, self._books, self._now = account, books, now
 
-    def view(self) -> View:
-        """All of it."""
-        account = self.account
-        usage, sub_usage = self._usage()
-        details, resources = self._rows()
-        return View(
-            account=account_view(account, self.books, self.now),
-            packages={one.package_id: self.package(one) for one in account.packages if one.delivered <= self.now},
-            vouchers=self._vouchers(),
-            journal=journal_of(
-                EntryView(stamp(one.at), one.kind, one.fund, money(one.amount), money(one.after))
-                for one in account.journal
-            ),
-            details=details,
-            resources=resources,
-            usage=usage,
-            sub_usage=sub_usage,
-            entitlements={tag: self._entitlement(tag) for tag in self._tags()},
-            orders=self._orders(),
-            refunds=self._refunds(),
-            notices=tuple(sorted((one.kind, stamp(one.at), one.data) for one in account.notices)),
+    @cached_property
+    def _covered(self) -> Covered:
+        return cover(self._account, unsettled(self._account), self._now)
+
+    @cached_property
+    def _used(self) -> dict[str, int]:
+        """Calls used of each package."""
+        given = self._covered.given
+        return {one.package_id: one.used + given[one.package_id] for one in self._account.packages}
+
+    @cached_property
+    def account(self) -> dict[str, Any]:
+        """As in a view."""
+        return account_view(self._account, self._books, self._now)
+
+    @cached_property
+    def packages(self) -> dict[str, PackageView]:
+        """As in a view."""
+        return {one.package_id: self._package(one) for one in self._account.packages if one.delivered <= self._now}
+
+    @cached_property
+    def journal(self) -> tuple[EntryView, ...]:
+        """As in a view."""
+        return journal_of(
+            EntryView(stamp(one.at), one.kind, one.fund, money(one.amount), money(one.after))
+            for one in self._account.journal
         )
 
-    def package(self, package: Package) -> PackageView:
+    @property
+    def details(self) -> dict[RowKey, DetailView]:
+        """As in a view."""
+        return self._rows[0]
+
+    @property
+    def resources(self) -> dict[RowKey, ResourceView]:
+        """As in a view."""
+        return self._rows[1]
+
+    @property
+    def usage(self) -> dict[tuple[str, str], UsageView]:
+        """As in a view."""
+        return self._calls[0]
+
+    @property
+    def sub_usage(self) -> dict[tuple[str, str, str], tuple[int, int]]:
+        """As in a view."""
+        return self._calls[1]
+
+    @cached_property
+    def entitlements(self) -> dict[str, EntitlementView]:
+        """As in a view."""
+        return {tag: self._entitlement(tag) for tag in self._tags()}
+
+    @cached_property
+    def notices(self) -> tuple[tuple[str, str, tuple[tuple[str, Any], ...]], ...]:
+        """As in a view."""
+        return tuple(sorted((one.kind, stamp(one.at), one.data) for one in self._account.notices))
+
+    def _package(self, package: Package) -> PackageView:
         """One item of `GET A/packages`."""
-        used = self.used[package.package_id]
+        used = self._used[package.package_id]
         return PackageView(
             package.tag,
             package.source,
@@ -106,31 +138,35 @@ class Seen:
             stamp(package.delivered),
             stamp(package.ends),
             self._status(package, used),
-            refund_blocked_by(self.account, package, used, self.now),
+            refund_blocked_by(self._account, package, used, self._now),
         )
 
     def _status(self, package: Package, used: int) -> str:
         states = {
             "refunded": package.refunded,
             "exhausted": used == package.total,
-            "released": package.released is not None and package.released <= self.now,
-            "expired": self.now >= package.ends + SECOND,
+            "released": package.released is not None and package.released <= self._now,
+            "expired": self._now >= package.ends + SECOND,
         }
         return next((state for state, holds in states.items() if holds), "active")
 
-    def _vouchers(self) -> dict[str, tuple[str, str]]:
+    @cached_property
+    def vouchers(self) -> dict[str, tuple[str, str]]:
+        """As in a view."""
+
         def state(voucher_id: str) -> str:
-            voucher = self.account.vouchers[voucher_id]
+            voucher = self._account.vouchers[voucher_id]
             if not voucher.remaining:
                 return "used"
-            return "expired" if self.now >= voucher.expires else "active"
+            return "expired" if self._now >= voucher.expires else "active"
 
-        return {one: (money(known.remaining), state(one)) for one, known in self.account.vouchers.items()}
+        return {one: (money(known.remaining), state(one)) for one, known in self._account.vouchers.items()}
 
+    @cached_property
     def _rows(self) -> tuple[dict[RowKey, DetailView], dict[RowKey, ResourceView]]:
         details: dict[RowKey, DetailView] = {}
         resources: dict[RowKey, ResourceView] = {}
-        for row in self.account.rows:
+        for row in self._account.rows:
             assert row.key not in details, row.key
             details[row.key] = DetailView(row.raw, row.deducted, row.quantity, row.uncovered, cost(row.cost))
             if row.key[0] != "precision_difference":
@@ -139,15 +175,16 @@ class Seen:
                 resources[row.key] = ResourceView(money(row.amount), *(money(paid(fund, ZERO)) for fund in funds))
         return details, resources
 
-    def _usage(self) -> tuple[dict[tuple[str, str], UsageView], dict[tuple[str, str, str], tuple[int, int]]]:
-        today = day_of(self.now)
+    @cached_property
+    def _calls(self) -> tuple[dict[tuple[str, str], UsageView], dict[tuple[str, str, str], tuple[int, int]]]:
+        today = day_of(self._now)
         shown: dict[tuple[date, str, str], Counter[str]] = defaultdict(Counter)
-        for of, found in self.account.counts.items():
+        for of, found in self._account.counts.items():
             if of[0] > today - SHOWN_DAYS * DAY:
                 shown[of] += found
-        for event, how in self.covered.events:
+        for event, how in self._covered.events:
             shown[event.day, event.tag, event.sub_account][how] += 1
-        for event in self.account.usage:
+        for event in self._account.usage:
             if not event.charged:
                 shown[event.day, event.tag, event.sub_account][NOT_CHARGEABLE] += 1
         sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
@@ -164,16 +201,16 @@ class Seen:
 
     def _tags(self) -> list[str]:
         """The tags that the account has had to do with, and one that it has not."""
-        account = self.account
-        had = {one.tag for one in account.packages if one.delivered <= self.now} | account.tags
+        account = self._account
+        had = {one.tag for one in account.packages if one.delivered <= self._now} | account.tags
         return sorted((had - {"enhanced_uploaded_app", "enhanced_authority_app"}) | {"nfc_document"} & set(GUIDE))
 
     def _entitlement(self, tag: str) -> EntitlementView:
-        account, now = self.account, self.now
-        free, paid = (remaining(account, tag, source, self.used, now) for source in ("gift", "purchase"))
+        account, now = self._account, self._now
+        free, paid = (remaining(account, tag, source, self._used, now) for source in ("gift", "purchase"))
         postpaid = account.postpaid_at(now)
         reasons = {
-            "released": self.books.released(account, now),
+            "released": self._books.released(account, now),
             "violation": account.violated_at(now),
             "stopped": account.owing_stop_at(now),
             "packages_exhausted": not postpaid and not free + paid,
@@ -181,8 +218,10 @@ class Seen:
         reason = next((code for code, holds in reasons.items() if holds), None)
         return EntitlementView(reason is None, reason, free, paid, postpaid)
 
-    def _orders(self) -> dict[str, OrderView]:
-        account = self.account
+    @cached_property
+    def orders(self) -> dict[str, OrderView]:
+        """As in a view."""
+        account = self._account
         found: dict[str, OrderView] = {}
         for order in account.orders.values():
             view = OrderView("purchase", _order_status(order), money(order.amount), _funds(order.payment))
@@ -193,9 +232,11 @@ class Seen:
             found[refund.refund_id] = OrderView("refund", "refunded", amount, _funds(pays))
         return found
 
-    def _refunds(self) -> dict[str, RefundView]:
+    @cached_property
+    def refunds(self) -> dict[str, RefundView]:
+        """As in a view."""
         found: dict[str, RefundView] = {}
-        for refund in self.account.refunds.values():
+        for refund in self._account.refunds.values():
             pays = refund.pays
             found[refund.refund_id] = RefundView(
                 refund.package.package_id,
