@@ -32,7 +32,9 @@ FREE = ("first opening", "first merchant id")
 SHOWN_DAYS = 40
 FUNDS = ("cash", "income_transfer", "gift", "voucher")
 GLANCES = ("packages", "vouchers", "entitlements", "notices")
-"""What time alone may change, beside the account itself: one of them at each glance, which is each day."""
+"""What time alone may change, beside the account itself."""
+GLANCES_TO_ONE_MORE = 3
+"""Every glance is at the account, and one of so many at something else, too."""
 LOOKED_AT = ("account", "journal")
 """What is in every look; of each of the others one."""
 LIVE = ("packages", "usage", "packages", "usage", "entitlements", "sub_usage")
@@ -236,8 +238,9 @@ def look(ask: Ask, account: str, now: datetime, expected: View, *, whole: bool, 
 
 def glance(ask: Ask, account: str, now: datetime, expected: View) -> list[str]:
     """Where what time alone may have changed of an account differs: the account, and of the rest what is in turn."""
-    reader = Reader(ask, account, now, expected, whole=False)
-    return _compare(reader, ["account", GLANCES[_turn(account, now) % len(GLANCES)]])
+    turn, also = divmod(_turn(account, now), GLANCES_TO_ONE_MORE)
+    more = [GLANCES[turn % len(GLANCES)]] if not also else []
+    return _compare(Reader(ask, account, now, expected, whole=False), ["account", *more])
 
 
 def _turn(account: str, now: datetime) -> int:
