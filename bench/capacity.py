@@ -74,6 +74,11 @@ def read_units(size: int, *, consistent: bool) -> float:
     return max(1, -(-size // READ_UNIT_BYTES)) * (1.0 if consistent else 0.5)
 
 
+def index_name(table: str, index: str) -> str:
+    """How a global index is called beside the tables: it has a capacity of its own."""
+    return f"{table}/{index}"
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """A secondary index."""
@@ -121,12 +126,22 @@ class Table:
 
     def write(self, before: Item | None, after: Item | None, *, transaction: bool = False) -> float:
         """Write units of replacing one image by another, indexes included."""
+        return sum(self.writes(before, after, transaction=transaction).values())
+
+    def writes(self, before: Item | None, after: Item | None, *, transaction: bool = False) -> dict[str, float]:
+        """The same by who bears them: the table with its local indexes, and each global index for itself."""
         factor = TRANSACTION_FACTOR if transaction else 1
         largest = max(item_bytes(image) if image else 0 for image in (before, after))
-        units: float = factor * write_units(largest)
+        units: dict[str, float] = {self.name: factor * write_units(largest)}
         for index in self.indexes:
-            units += (factor if index.local else 1) * self._index_write(index, before, after)
+            bearer, own = (self.name, factor) if index.local else (index_name(self.name, index.name), 1)
+            units[bearer] = units.get(bearer, 0) + own * self._index_write(index, before, after)
         return units
+
+    def bearer(self, index: str | None) -> str:
+        """Who bears what is read from an index of this name, or from the table itself."""
+        own = {one.name for one in self.indexes if not one.local}
+        return index_name(self.name, index) if index in own and index else self.name
 
     def failed_write(self, before: Item | None, wanted: Item | None, *, transaction: bool = False) -> float:
         """Write units of a write whose condition was not met."""

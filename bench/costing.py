@@ -41,6 +41,9 @@ class Function:
     units: Mapping[str, float] = field(default_factory=dict)
     at_once: int = 1
     """Calls that it makes side by side."""
+    write_units: Mapping[str, float] = field(default_factory=dict)
+    """Of the units, those of each table and global index."""
+    read_units: Mapping[str, float] = field(default_factory=dict)
 
     def wait_ms(self) -> float:
         """What an invocation waits for AWS, by the assumed time of each call."""
@@ -83,6 +86,19 @@ class Work:
         total = added(function.all_units() for function in self.functions)
         return {name: amount / self.per for name, amount in total.items()}
 
+    def by_bearer(self, kind: str) -> Units:
+        """Write units of one, or read units, by table and global index."""
+        found = (one.write_units if kind == "write" else one.read_units for one in self.functions)
+        return times(added(found), 1 / self.per)
+
+    def seconds(self) -> float:
+        """How long the invocations last for one."""
+        return sum(one.invocations * one.milliseconds() for one in self.functions) / 1e3 / self.per
+
+    def cpu_ms(self) -> float:
+        """CPU of the invocations for one."""
+        return sum(one.invocations * one.cpu_ms for one in self.functions) / self.per
+
     def function(self, name: str) -> Function:
         """One of the functions. Raises StopIteration for another one."""
         return next(one for one in self.functions if one.name == name)
@@ -98,6 +114,18 @@ def prices() -> Mapping[str, Any]:
 def assumed(name: str) -> Any:
     """A number that was neither measured nor found."""
     return prices()["assumed"][name]["value"]
+
+
+def quota(name: str) -> float:
+    """What AWS allows unless it is asked for more."""
+    return float(prices()["quotas"][name]["value"])
+
+
+def quota_note(name: str) -> str:
+    """The same as the document has it: with its page, unless it is from memory."""
+    found = prices()["quotas"][name]
+    text = f"{quota(name):,g} {found.get('of', '')}".strip()
+    return f"[{text}]({found['page']})" if found["found"] == "page" else text
 
 
 def usd(unit: str, amount: float) -> float:
@@ -145,6 +173,10 @@ class Recorded:
     works: Mapping[str, Work]
     stack: Mapping[str, int]
     """What a stack has that costs without any usage, by kind."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """What the template and the stages say: what may run at once, and where."""
+    sending_ms: float = 0.0
+    """CPU of sending a thousand messages."""
 
     @classmethod
     def load(cls) -> Recorded:
@@ -164,7 +196,7 @@ class Recorded:
             )
             for name, work in document["works"].items()
         }
-        return cls(document["machine"], works, document["stack"])
+        return cls(document["machine"], works, document["stack"], document["limits"], document["sending_ms"])
 
     def idle_month(self) -> dict[str, Units]:
         """What a stack costs in a month without any usage, by what it is for."""

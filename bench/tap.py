@@ -7,7 +7,7 @@ emulator counts every query as one unit, and an error carries no figures, althou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -29,10 +29,21 @@ class Call:
     label: str
     """Who made it, as the benchmark says."""
     operation: str
-    write: float = 0.0
-    read: float = 0.0
+    writes: Mapping[str, float] = field(default_factory=dict)
+    """Write units by table, or by global index."""
+    reads: Mapping[str, float] = field(default_factory=dict)
     emulated_write: float = 0.0
     failed: bool = False
+
+    @property
+    def write(self) -> float:
+        """Write units, whoever bears them."""
+        return sum(self.writes.values())
+
+    @property
+    def read(self) -> float:
+        """Read units, whoever bears them."""
+        return sum(self.reads.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,14 @@ class Tap:
             sum(call.emulated_write for call in calls),
         )
 
+    def writes(self, label: str) -> dict[str, float]:
+        """Write units of a label by table and global index."""
+        return _summed(call.writes for call in self.calls if call.label == label)
+
+    def reads(self, label: str) -> dict[str, float]:
+        """Read units of a label by table and global index."""
+        return _summed(call.reads for call in self.calls if call.label == label)
+
     def operations(self, label: str | None = None) -> Counter[str]:
         """How many calls of each operation."""
         return Counter(call.operation for call in self.calls if label in {None, call.label})
@@ -130,14 +149,15 @@ class Tap:
         failed = http_response.status_code >= _FIRST_ERROR_STATUS
         operation, params = model.name, context["bench.params"]
         emulated = 0.0
-        write = read = 0.0
+        writes: Mapping[str, float] = {}
+        reads: Mapping[str, float] = {}
         if operation in _WRITES:
-            write = self._charge(operation, context["bench.changes"], failed=failed)
+            writes = self._charge(operation, context["bench.changes"], failed=failed)
             emulated = _units(parsed.get("ConsumedCapacity"))
         elif not failed:
-            read = _read(operation, params, parsed)
+            reads = self._read(operation, params, parsed)
             _project(params, parsed)
-        call = Call(self.label, operation, write, read, emulated, failed)
+        call = Call(self.label, operation, writes, reads, emulated, failed)
         with self._lock:
             self.calls.append(call)
 
@@ -168,35 +188,48 @@ class Tap:
     def _stored(self, table: Table, key: Mapping[str, Any]) -> Item | None:
         return self.raw.get_item(TableName=table.name, Key=key, ConsistentRead=True).get("Item")
 
-    def _charge(self, operation: str, changes: list[_Change], *, failed: bool) -> float:
+    def _charge(self, operation: str, changes: list[_Change], *, failed: bool) -> dict[str, float]:
         transaction = operation == "TransactWriteItems"
         if failed:
-            return sum(one.table.failed_write(one.before, one.wanted, transaction=transaction) for one in changes)
-        units = 0.0
+            return _summed(
+                {one.table.name: one.table.failed_write(one.before, one.wanted, transaction=transaction)}
+                for one in changes
+            )
+        units: list[Mapping[str, float]] = []
         for one in changes:
             after = self._stored(one.table, one.key) if one.update else one.wanted
-            units += one.table.write(one.before, after, transaction=transaction)
+            units.append(one.table.writes(one.before, after, transaction=transaction))
             with self._lock:
                 self._images[one.table.name, *one.table.key_of(one.key)] = after
                 if after is not None and not one.check:
                     self.written.append((one.table.name, after))
-        return units
+        return _summed(units)
+
+    def _read(self, operation: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) -> dict[str, float]:
+        """Read units of an answer with whole items."""
+        consistent = params.get("ConsistentRead", False)
+        if operation == "GetItem":
+            return {params["TableName"]: read_units(item_bytes(parsed.get("Item", {})), consistent=consistent)}
+        if operation == "Query":
+            bearer = self.tables[params["TableName"]].bearer(params.get("IndexName"))
+            return {bearer: read_units(sum(item_bytes(item) for item in parsed["Items"]), consistent=consistent)}
+        if operation == "BatchGetItem":
+            return {
+                table: _batch_read(
+                    len(wanted["Keys"]), parsed["Responses"].get(table, []), wanted.get("ConsistentRead", False)
+                )
+                for table, wanted in params["RequestItems"].items()
+            }
+        message = f"no cost is known for {operation}"
+        raise ValueError(message)
 
 
-def _read(operation: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) -> float:
-    """Read units of an answer with whole items."""
-    consistent = params.get("ConsistentRead", False)
-    if operation == "GetItem":
-        return read_units(item_bytes(parsed.get("Item", {})), consistent=consistent)
-    if operation == "Query":
-        return read_units(sum(item_bytes(item) for item in parsed["Items"]), consistent=consistent)
-    if operation == "BatchGetItem":
-        return sum(
-            _batch_read(len(wanted["Keys"]), parsed["Responses"].get(table, []), wanted.get("ConsistentRead", False))
-            for table, wanted in params["RequestItems"].items()
-        )
-    message = f"no cost is known for {operation}"
-    raise ValueError(message)
+def _summed(several: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for units in several:
+        for bearer, amount in units.items():
+            total[bearer] = total.get(bearer, 0) + amount
+    return total
 
 
 def _batch_read(keys: int, found: Sequence[Item], consistent: bool) -> float:  # noqa: FBT001 - as the request has it

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DAY = date(2025, 3, 3)
 MORNING = start_of(DAY) + timedelta(days=1, hours=8, seconds=12)
+FIRST = datetime.fromisoformat("2025-04-01T08:00:12+08:00")
 MONTHLY_SINCE = datetime.fromisoformat("2022-06-01T09:00:00+08:00")
 RICH, POOR = Decimal(1_000_000), Decimal(1_000)
 ACCOUNTS = 10
@@ -48,6 +49,7 @@ EACH_OTHER = "calls in batches, each of another account"
 FEW = "a day settled: 1,000 calls of 3 tags"
 ALL_TAGS = "a day settled: 1,000 calls of 32 tags"
 MONTH = "a month settled: 31 days of 100 calls"
+CLOSED = "a month closed on the 1st"
 VERIFIED = "a day verified: 1,000 calls"
 NOTICE = "a notice, by e-mail"
 PAGE, OVERVIEW = "a page of a bill", "an overview of a month"
@@ -65,6 +67,7 @@ def pieces() -> Iterator[Piece]:
     yield Piece(FEW, ACCOUNTS, _used, _settle)
     yield Piece(ALL_TAGS, ACCOUNTS, _used_all_tags, _settle)
     yield Piece(MONTH, MONTHLY, _used_month, _settle_month)
+    yield Piece(CLOSED, ACCOUNTS, _charged_once, _close_month)
     yield Piece(VERIFIED, ACCOUNTS, _settled, _verify)
     yield Piece(NOTICE, ACCOUNTS, _warned, _notify)
     yield Piece(PAGE, 5, _billed, partial(_ask, "details?month=2025-03"))
@@ -147,6 +150,15 @@ def _used(scene: Scene, cash: Decimal = RICH) -> None:
         _use(scene, account_id, DAY, CALLS)
 
 
+def _charged_once(scene: Scene) -> None:
+    """Accounts with a bill in the month that is over, and nothing to settle."""
+    for account_id in _accounts():
+        scene.open_account(account_id, RICH)
+        _use(scene, account_id, DAY, 100)
+    scene.now = MORNING
+    _handle("SettlementFunction", _messages())
+
+
 def _used_all_tags(scene: Scene) -> None:
     """The same, with the calls spread over the interfaces of all tags."""
     _used(scene)
@@ -186,8 +198,13 @@ def _settle(stage: Stage) -> None:
 
 
 def _settle_month(stage: Stage) -> None:
-    stage.scene.now = datetime.fromisoformat("2025-04-01T08:00:12+08:00")
+    stage.scene.now = FIRST
     _run(stage, MONTHLY)
+
+
+def _close_month(stage: Stage) -> None:
+    stage.scene.now = FIRST
+    _run(stage)
 
 
 def _run(stage: Stage, accounts: int = ACCOUNTS) -> None:

@@ -28,7 +28,8 @@ BUILD = Path(os.environ.get("BUILD_DIR", ROOT / ".aws-sam" / "build"))
 """What `sam build` made."""
 SAM = Path(os.environ.get("SAM", ROOT / ".venv-sam" / "bin" / "sam"))
 """The SAM CLI."""
-CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+CAPABILITIES = ["CAPABILITY_IAM"]
+"""What samconfig.toml allows a stack: roles, but none with a name of its own."""
 DEPLOY_SECONDS = 120
 JWT_ISSUER = "https://local.zhangben.invalid"
 JWT_AUDIENCE = "zhangben-local"
@@ -74,7 +75,8 @@ def deploy(emulator: Emulator, build: Path = BUILD) -> Stack:
         "StackName": STACK,
         # By its address: given as it is, a template may have 51,200 bytes.
         "TemplateURL": f"{emulator.url}/{BUCKET}/{_upload(emulator.client('s3'), packaged, 'json')}",
-        "Capabilities": CAPABILITIES,
+        # SAM's transform is a macro, which `sam deploy` has expanded in a change set before it asks for this.
+        "Capabilities": [*CAPABILITIES, "CAPABILITY_AUTO_EXPAND"],
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in template.parameters.items()],
     }
     if _exists(formation):

@@ -67,7 +67,6 @@ class Emulator:
         self.port = 0
         self._state = state
         self._home: Path | None = None
-        self._pid = 0
         self._keeper: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
         self._clients: dict[tuple[str, float], Any] = {}
@@ -156,14 +155,12 @@ class Emulator:
         self._keeper = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py"))],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
         assert self._keeper.stdin is not None  # noqa: S101
-        assert self._keeper.stdout is not None  # noqa: S101
         self._keeper.stdin.write(json.dumps(order).encode() + b"\n")
         self._keeper.stdin.flush()
-        self._pid = int(self._keeper.stdout.readline() or 0)
 
     def _environment(self) -> dict[str, str]:
         """All that the emulator and its workers see of ours: no profile, proxy or endpoint of the user's."""
@@ -212,10 +209,8 @@ class Emulator:
         if keeper is None:
             return
         assert keeper.stdin is not None  # noqa: S101
-        assert keeper.stdout is not None  # noqa: S101
         keeper.stdin.close()
         keeper.wait(SAVE_SECONDS + 20)
-        keeper.stdout.close()
 
     # Use
 
@@ -223,12 +218,6 @@ class Emulator:
     def alive(self) -> bool:
         """Whether it runs."""
         return self._keeper is not None and self._keeper.poll() is None
-
-    @property
-    def pids(self) -> list[int]:
-        """The keeper's process id, then the emulator's, which is also its process group."""
-        assert self._keeper is not None  # noqa: S101
-        return [self._keeper.pid, self._pid]
 
     def look(self, what: str, **query: str) -> Any:
         """What it says of itself under this name, such as `ses/messages`. Raises OSError."""

@@ -4,7 +4,6 @@ Run as a script. Its standard input is a pipe whose other end the asking process
 JSON object: `command`, `environment`, `log` (a file), `grace` (seconds that a stop may take before
 everything is killed) and `remove` (folders to delete at the end). When the pipe closes, however the asking
 process ended, the emulator is stopped and its whole process group, Lambda workers included, is killed.
-Prints the emulator's process id first.
 """
 
 import contextlib
@@ -86,9 +85,6 @@ def main() -> int:
     order = _order()
     child = _start(order)
     try:
-        with contextlib.suppress(BrokenPipeError):
-            sys.stdout.write(f"{child.pid}\n")
-            sys.stdout.flush()
         _wait(child, stop)
     finally:
         _stop(child, order["grace"])
@@ -98,6 +94,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    status = main()
-    # The reader of our output may be gone: leave without flushing into it.
-    os._exit(status)
+    sys.exit(main())

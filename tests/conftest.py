@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.leaks import pytest_configure, pytest_fixture_setup, pytest_runtest_makereport
+from tests.support.leaks import pytest_configure, pytest_runtest_makereport
 
-__all__ = ["pytest_configure", "pytest_fixture_setup", "pytest_runtest_makereport"]
+__all__ = ["pytest_configure", "pytest_runtest_makereport"]
 
 # A machine that is busy with something else is no reason to fail.
 _SLOW_MACHINE = (HealthCheck.too_slow,)

@@ -38,8 +38,10 @@ class NotReadyError(Exception):
 
 def overrides_of(configuration: Mapping[str, Any], stage: str) -> dict[str, str]:
     """The parameters that a stage gives. Raises NotReadyError if there is no such stage or something is missing."""
-    if stage not in configuration or "deploy" not in configuration[stage]:
-        message = f"samconfig.toml has no stage {stage}"
+    stages = [name for name, section in configuration.items() if isinstance(section, Mapping) and "deploy" in section]
+    if stage not in stages:
+        wrong = f"samconfig.toml has no stage {stage}" if stage else "no stage is named"
+        message = f"{wrong}: `make deploy STAGE=...` deploys one of {', '.join(stages)}"
         raise NotReadyError(message)
     listed = configuration[stage]["deploy"]["parameters"]["parameter_overrides"]
     given = dict(one.split("=", 1) for one in listed)
@@ -74,7 +76,7 @@ def command_of(stage: str, overrides: Mapping[str, str], release: str) -> list[s
 def main(arguments: Sequence[str]) -> int:
     """Deploy a stage; 1 when it is not ready or could not be built, else what `sam deploy` ends with."""
     parser = argparse.ArgumentParser(description="Deploy a stage of samconfig.toml.")
-    parser.add_argument("stage")
+    parser.add_argument("stage", nargs="?", default="", help="one of samconfig.toml")
     parser.add_argument("--at-once", action="store_true", help="move all calls at once, whatever alarms say")
     parser.add_argument("--dry-run", action="store_true", help="build, and print the command instead of running it")
     asked = parser.parse_args(arguments)

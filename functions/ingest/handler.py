@@ -39,6 +39,8 @@ BATCH = "application/cloudevents-batch+json"
 SINGLE = "application/cloudevents+json"
 UNREADABLE = (MalformedBodyError, WrongShapeError, TooManyEventsError)
 """What a body is that holds no batch of events."""
+_MOST_REPORTERS_LOGGED = 10
+"""Accounts and sources of one batch whose conflicts are named; most batches have one."""
 
 logger = Logger()
 
@@ -90,14 +92,15 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa
 def _handle_request(event: Mapping[str, Any]) -> dict[str, Any]:
     try:
         check_scope(event, Access.METERING)
-        report = meter().take(_values(event))
+        values = _values(event)
+        report = meter().take(values)
     except Problem as problem:
         logger.info("usage refused", code=problem.code)
         return problem.response()
     except Exception as error:
         logger.exception("usage failed")
         return answer_to(error).response()
-    _log(report)
+    _log(values, report)
     _publish([report])
     return {
         "statusCode": int(HTTPStatus.OK),
@@ -138,7 +141,7 @@ def _handle_queue(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             report = meter().take(values)
             if report.errors:
                 _put_aside(values, report)
-            _log(report, message_id=message["messageId"])
+            _log(values, report, message_id=message["messageId"])
             reports.append(report)
         except Exception as error:
             logger.exception("message not taken", message_id=message["messageId"])
@@ -174,7 +177,7 @@ def _shown(report: Report) -> dict[str, Any]:
     }
 
 
-def _log(report: Report, message_id: str | None = None) -> None:
+def _log(values: Sequence[Any], report: Report, message_id: str | None = None) -> None:
     logger.info(
         "usage taken",
         message_id=message_id,
@@ -184,6 +187,11 @@ def _log(report: Report, message_id: str | None = None) -> None:
         not_chargeable=report.not_chargeable,
         rejected=report.rejected,
     )
+    # Whoever is on call sees no answer of ours, and must know who reports them: ids alone, and no more than a few.
+    conflicts = [values[problem.index] for problem in report.errors if problem.code == "conflict"]
+    reporters = Counter((event["subject"], event["source"]) for event in conflicts)
+    for (account_id, source), number in reporters.most_common(_MOST_REPORTERS_LOGGED):
+        logger.warning("usage conflicts", message_id=message_id, account_id=account_id, source=source, events=number)
 
 
 def _publish(reports: Iterable[Report], *, refusals_wait: bool = False) -> None:

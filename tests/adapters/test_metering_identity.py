@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import permutations
 from typing import Any
@@ -9,7 +10,20 @@ from typing import Any
 import pytest
 
 from aws_platform import records
-from tests.adapters.steps import NOW, A, at, calls, new_process, outcome, post_usage, refusals, stored, tables, usage
+from tests.adapters.steps import (
+    NOW,
+    A,
+    at,
+    calls,
+    new_process,
+    outcome,
+    post_usage,
+    queue_usage,
+    refusals,
+    stored,
+    tables,
+    usage,
+)
 from tests.support.product import Product, event, events
 
 SAME_INSTANT = [
@@ -184,6 +198,38 @@ def test_the_first_of_a_batch_wins(metered: Product) -> None:
     assert outcome(reply) == {"accepted": 1, "duplicate": 1, "conflict": 3}
     assert refusals(reply) == [(1, "conflict"), (3, "conflict"), (4, "conflict")]
     assert [(row["sub_account"], row["calls"]) for row in usage(metered, by="sub_account")] == [("first", 1)]
+
+
+def conflicts_logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, int]]:
+    """(account, source, events) of the conflicts that ingest logged, and forgets."""
+    told: list[Any] = [record for record in caplog.records if record.getMessage() == "usage conflicts"]
+    caplog.clear()
+    return [(one.account_id, one.source, one.events) for one in told]
+
+
+@pytest.mark.parametrize("door", ["http", "queue"])
+def test_the_log_names_who_reports_conflicts(metered: Product, caplog: pytest.LogCaptureFixture, door: str) -> None:
+    """Account and source of conflicts are logged, the most first, and nothing of the events' data."""
+    first = [*events("acct-1", 3, NOW), event("acct-1", "other", NOW, source="/gateway-2")]
+    other = [{**one, "data": {**one["data"], "sub_account": "Wang Fang"}} for one in first]
+    metered.report(first)
+    assert conflicts_logged(caplog) == []
+    batch = [*first, *reversed(other)]
+    if door == "http":
+        metered.report(batch)
+    else:
+        queue_usage(metered, json.dumps(batch))
+    logged = "".join(str(record.__dict__) for record in caplog.records)
+    assert conflicts_logged(caplog) == [("acct-1", "/gateway-1", 3), ("acct-1", "/gateway-2", 1)]
+    assert "Wang Fang" not in logged
+
+
+def test_the_log_names_few_of_many_sources(metered: Product, caplog: pytest.LogCaptureFixture) -> None:
+    """However many sources have conflicts in a batch, ten are named."""
+    first = [event("acct-1", "e-1", NOW, source=f"/gateway-{number}") for number in range(12)]
+    metered.report(first)
+    metered.report([{**one, "data": {**one["data"], "sub_account": "s"}} for one in first])
+    assert len(conflicts_logged(caplog)) == 10
 
 
 def test_the_order_of_a_batch_does_not_change_its_counts(metered: Product) -> None:

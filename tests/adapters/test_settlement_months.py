@@ -14,7 +14,6 @@ from tests.support.product import Product, Reply, event, events
 
 CARD = {"interface": "api.bank_card_2e"}
 RISK = {"interface": "face_risk"}
-CENT = Decimal("0.01")
 
 
 @pytest.fixture

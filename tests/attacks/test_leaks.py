@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from local.emulator import Emulator
 from tests.support import leaks
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
@@ -25,6 +27,12 @@ SIGNATURE = "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="
         (f"claims of {TOKEN}", "token"),
         ("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDuLz2AMxz7ks=", "webhook"),
         (SIGNATURE, "signature"),
+        ("signed by AKIAIOSFODNN7EXAMPLE", "key of AWS"),
+        ('{"access_key":"ASIAIOSFODNN7EXAMPLE"}', "key of AWS"),
+        ("bills.csv?X-Amz-Expires=600&X-Amz-Signature=9f2c41", "link"),
+        ("the link was ?X-Amz-Credential=a%2F20250301", "link"),
+        ("no answer of https://hooks.example.com/in/4711", "address with its path"),
+        (json.dumps({"message": json.dumps("https://hooks.example.com:8443?key=4711")}), "address with its path"),
         ("headers {'Idempotency-Key': 'k-1'}", "field"),
         ('{"idempotency-key":"k-1"}', "field"),
         (json.dumps({"message": json.dumps({"contact": {"locale": "en"}})}), "field"),
@@ -32,7 +40,7 @@ SIGNATURE = "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="
     ],
 )
 def test_what_must_not_be_written_is_found(text: str, what: str) -> None:
-    """Addresses, numbers, tokens, secrets, signatures and fields of persons, however deep in a line."""
+    """Addresses, numbers, tokens, keys, secrets, signatures, links and fields of persons, however deep in a line."""
     found = leaks.leaks_in(f"something\n{text}\n")
     assert any(what in leak for leak in found)
 
@@ -46,6 +54,9 @@ def test_what_must_not_be_written_is_found(text: str, what: str) -> None:
         "settled 13800000001000 calls at 2025-03-01T10:00:00+08:00 in 1380000000.13800000001 s",
         '{"channel":"email","errors":[{"field":"contact.email","detail":"not an e-mail address"}]}',
         "@pytest.fixture and user@host",
+        '{"host":"hooks.example.com","endpoint":"https://hooks.example.com"} or https://hooks.example.com/.',
+        "For more information, see https://docs.aws.amazon.com/lambda/latest/dg/runtimes.html",
+        '{"parameters":"X-Amz-Signature","error":"http://127.0.0.1:4566/queue"} MAKIAVELLI',
         '{"xray_trace_id":"1-6b02ef43-a13800000001bc2f0e8d7c6b"}',
     ],
 )
@@ -90,5 +101,35 @@ def test_what_a_test_reads_itself_is_looked_at(request: pytest.FixtureRequest, c
 def test_a_leak_elsewhere_fails_the_test_that_is_running() -> None:
     """What was found in an event, a refusal or a function's own log lets the running test fail, and only that one."""
     leaks.look("sent to a.person@example.com", "an event")
+    assert reported().failed
+    assert reported().passed
+
+
+class Started(Emulator):
+    """An embedded cloud without a process: its functions write when it starts, and after that, when told to."""
+
+    def write(self, line: str) -> None:
+        """What a function logs."""
+        with (self.home / "emulator.log").open("a") as log:
+            log.write(line)
+
+    def _launch(self) -> None:
+        (self.home / "emulator.log").write_text("sent to a.person@example.com\n")
+
+    def _await_answer(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("folder", [None, "kept"])
+def test_the_log_of_every_embedded_cloud_is_looked_at(tmp_path: Path, folder: str | None) -> None:
+    """Whoever starts a cloud: what its functions write fails the test then running, also if the log goes with it."""
+    state = tmp_path / folder if folder else None
+    with Started(state, Path(sys.executable)) as cloud:
+        assert reported().failed
+        assert reported().passed
+        cloud.write("refused +8613800000001\n")
+    assert reported().failed
+    with Started(state, Path(sys.executable)):
+        pass
     assert reported().failed
     assert reported().passed

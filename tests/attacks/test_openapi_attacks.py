@@ -15,7 +15,7 @@ from aws_platform import problems
 from tests.attacks.fuzzing import Run, attack
 from tests.attacks.runs import short_runs
 from tests.attacks.site import Site
-from tests.attacks.stage import CUSTOMER, NOBODY, OPERATOR, STRANGER, Stage, staged
+from tests.attacks.stage import CUSTOMER, NOBODY, OPERATOR, ROLES, STRANGER, Stage, staged
 from tests.support.product import template
 
 
@@ -33,6 +33,13 @@ def test_nothing_fails_and_everything_is_as_documented(stage: Stage, run: Run) -
     assert not findings, "\n".join(map(str, findings))
     reached = {route for route, _, _ in site.answers}
     assert reached == {route.key for route in template().routes() if run.attacks(route.key)}
+
+
+def test_everybody_attacks() -> None:
+    """Each of the roles, also those that may do nothing, sends something to every route in `make test`."""
+    routes = [route.key for route in template().routes() if "/sandbox/" not in route.key]
+    everything = [run.role for run in short_runs() if all(map(run.attacks, routes))]
+    assert everything == list(ROLES)
 
 
 def test_requests_reach_deep(stage: Stage) -> None:

@@ -28,7 +28,6 @@ RELEASE_AFTER = timedelta(days=30)
 REFUND_TAKES = timedelta(minutes=3)
 LOW_PART = 5
 """Low is less than a fifth (D27)."""
-END_OF_TIME = datetime.max.replace(tzinfo=SHANGHAI)
 BEFORE_THE_END = {7: timedelta(days=7), 1: timedelta(days=1)}
 """When it is told that a package ends, by the days that the notice names (D27)."""
 

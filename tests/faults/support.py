@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,19 +22,20 @@ from typing import Any, NamedTuple, Self
 from unittest import mock
 from zoneinfo import ZoneInfo
 
-from aws_platform import api, clients, clock, egress, keys, metrics, records
+from aws_lambda_powertools.logging import Logger
+
+from aws_platform import clients, clock, egress, keys, metrics, records
 from aws_platform.directory import read_names
 from ingest import handler as ingest
 from ingest.events import parse_instant
 from ingest.handler import Meter
 from rating.catalog import load
-from settlement import settle
 from tests.faults import commits
 from tests.faults.harness import Delivery, QueueSource, Sent, StreamSource, Worker, World, matches, shortcut
 from tests.faults.harness.dynamodb import Change
+from tests.support import leaks
 from tests.support.product import BATCH, PRODUCER, TABLES, Product, Reply, template
 from tests.support.providers import envelope
-from timers import handler as timers
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SETTLEMENT, USAGE, DEAD_LETTERS = "settlement", "usage-queue", "usage-dead-letters"
@@ -568,9 +570,14 @@ class Cloud:
         told = [{"RecordId": str(number)} for number in range(len(body["Records"]))]
         return {"FailedPutCount": 0, "RequestResponses": told}
 
-    def log(self, *_: object, **__: object) -> None:
-        """Remember the error that a function logs."""
-        self.logged = traceback.format_exc()
+    def log(self, said: str, error: BaseException | None = None) -> None:
+        """Look at what a function logs, and remember the error that it logs."""
+        if error is not None:
+            self.logged = traceback.format_exc()
+            said = "\n".join((said, *_texts(error)))
+        # Told both ways: not every test asks the watch, and a simulation outside of pytest has nothing else.
+        fine = leaks.look(said, "what a function logs")
+        self.watch.expect(fine, "a function logs what is secret or personal")
 
     # notices
 
@@ -705,8 +712,8 @@ def start(now: str, watching: Callable[[World], Watch] = Watch) -> Iterator[Clou
         def no_name(agent: object) -> str:
             return "faults"
 
-        logging.disable(logging.CRITICAL)
         with (
+            _logging_to(cloud),
             shortcut(world),
             mock.patch.object(clock, "now", now_of_the_world),
             mock.patch.object(clock, "machine_now", machine_now_of_the_world),
@@ -715,15 +722,36 @@ def start(now: str, watching: Callable[[World], Watch] = Watch) -> Iterator[Clou
             mock.patch("botocore.auth.SigV4Auth.add_auth", unsigned),
             mock.patch("botocore.useragent.UserAgentString.to_string", no_name),
             mock.patch.object(ingest, "meter", cloud.meter),
-            mock.patch.object(ingest.logger, "exception", cloud.log),
-            mock.patch.object(settle.logger, "exception", cloud.log),
-            mock.patch.object(timers.logger, "exception", cloud.log),
+            # They are numbers.
             mock.patch.object(metrics, "publish"),
-            mock.patch.object(api.logger, "exception", cloud.log),
         ):
             yield cloud
-        logging.disable(logging.NOTSET)
     _fresh_clients()
+
+
+@contextmanager
+def _logging_to(cloud: Cloud) -> Iterator[None]:
+    """What functions log goes to the cloud alone: to write the lines takes longer than what is tried."""
+
+    def log(_: Logger, *said: object, **fields: object) -> None:
+        cloud.log(f"{said} {fields}")
+
+    def exception(_: Logger, *said: object, **fields: object) -> None:
+        cloud.log(f"{said} {fields}", sys.exception())
+
+    logging.disable(logging.CRITICAL)
+    try:
+        with mock.patch.multiple(Logger, info=log, warning=log, error=log, exception=exception):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _texts(error: BaseException | None) -> Iterator[str]:
+    """What an error says, and those that led to it: a log has it all. The lines of code around it are no secret."""
+    while error is not None:
+        yield f"{type(error).__name__}: {error}"
+        error = error.__cause__ or error.__context__
 
 
 def _fresh_clients() -> None:

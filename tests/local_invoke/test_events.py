@@ -17,6 +17,7 @@ from local.deploy import BUILD, SENDER
 from local.emulator import REGION
 from local.template import Template
 from tests.local_invoke.rie import ROOT, Reply, Runtime, payload
+from tests.support.sandbox import set_clock
 
 FUNCTIONS = {
     "ingest": "IngestFunction",
@@ -256,17 +257,6 @@ def warm(cloud: LocalCloud, resources: dict[str, str]) -> Iterator[Warm]:
     """The functions, with the embedded cloud behind them."""
     with ExitStack() as ends:
         yield Warm(cloud, resources, ends)
-
-
-def set_clock(cloud: LocalCloud, now: str) -> None:
-    """Business time, without what moving it through the gateway would run."""
-    cloud.client("dynamodb").update_item(
-        TableName=cloud.resources["LedgerTable"],
-        Key={"pk": {"S": "sandbox"}, "sk": {"S": "clock"}},
-        UpdateExpression="SET #now = :now",
-        ExpressionAttributeNames={"#now": "now"},
-        ExpressionAttributeValues={":now": {"S": now}},
-    )
 
 
 def test_every_payload_is_expected() -> None:

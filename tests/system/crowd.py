@@ -184,16 +184,6 @@ class Crowd:
         now: str = self._http.get("/sandbox/clock").json()["now"]
         return now
 
-    def set_clock(self, now: str) -> None:
-        """Business time, without what moving it through the gateway would run: the test runs that itself."""
-        self.cloud.client("dynamodb").update_item(
-            TableName=self.cloud.resources["LedgerTable"],
-            Key={"pk": {"S": "sandbox"}, "sk": {"S": "clock"}},
-            UpdateExpression="SET #now = :now",
-            ExpressionAttributeNames={"#now": "now"},
-            ExpressionAttributeValues={":now": {"S": now}},
-        )
-
     def settle_down(self) -> None:
         """Let queues and streams be worked off, and whatever is due by now run once more."""
         self.teller.move_to(self.now())

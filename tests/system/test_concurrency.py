@@ -19,6 +19,7 @@ import local.cloud
 from local import gateway
 from local.cloud import LocalCloud
 from local.story import Teller, one_instant
+from tests.support.sandbox import set_clock
 from tests.system.crowd import CONNECTIONS, PROCESSES, ROUNDS, Ask, Crowd, Run, after, day_of, outcomes, processes_of
 
 BEGIN = "2025-03-01T10:00:00+08:00"
@@ -248,35 +249,43 @@ def test_a_voucher_that_all_want(crowd: Crowd, round_: int) -> None:
 
 @rounds
 def test_refund_against_usage(crowd: Crowd, round_: int) -> None:
-    """Of a package that is given back while it is used, either the money comes back or its calls count, never both."""
+    """Of a package that is given back while it is used, either the money comes back or its calls count, never both.
+
+    Usage that was answered comes before a refund, and a refund before usage; only of what races either may win.
+    """
     account_id, today, calls = crowd.account("20000.00"), crowd.now(), 10
     body = {"items": [{"sku": f"{tag}:1000", "quantity": 1} for tag in PACKAGED]}
     bought = crowd.teller.buyer(account_id, "POST", "/orders", body, "k")
-    packages = {one["package_id"]: one["tag"] for one in bought["packages"]}
-    used_before = next(iter(packages.values()))
-    crowd.teller.report(one_instant(account_id, today, PACKAGED[used_before], "before", 1))
+    packages = {one["tag"]: one["package_id"] for one in bought["packages"]}
     writer = crowd.writer(account_id)
-    refunds = [
-        Ask("POST", f"/v1/accounts/{account_id}/packages/{one}/refund", writer, {}, one, crowd.random.random() * 0.06)
-        for one in packages
-    ]
-    reports = [
-        crowd.usage(one_instant(account_id, today, PACKAGED[tag], tag, calls), crowd.random.random() * 0.06)
-        for tag in packages.values()
-    ]
-    both = crowd.ask([*refunds, *reports])
-    told, reported = both[: len(refunds)], both[len(refunds) :]
+    # In each round others.
+    turn = 2 * round_ % len(packages)
+    tags = [*packages][turn:] + [*packages][:turn]
+    used_first, refunded_first, raced = tags[:2], tags[2:4], tags[4:]
+
+    def refund(tag: str, delay: float = 0.0) -> Ask:
+        path = f"/v1/accounts/{account_id}/packages/{packages[tag]}/refund"
+        return Ask("POST", path, writer, {}, packages[tag], delay)
+
+    def report(tag: str, delay: float = 0.0) -> Ask:
+        return crowd.usage(one_instant(account_id, today, PACKAGED[tag], tag, calls), delay)
+
+    begun = crowd.ask([*map(report, used_first), *map(refund, refunded_first)])
+    followed = crowd.ask([*map(refund, used_first), *map(report, refunded_first)])
+    assert outcomes(begun) == {200: len(used_first), 202: len(refunded_first)}
+    assert outcomes(followed) == {"package_used": len(used_first), 200: len(refunded_first)}
+    refunds = [refund(tag, crowd.random.random() * 0.06) for tag in raced]
+    both = crowd.ask([*refunds, *(report(tag, crowd.random.random() * 0.06) for tag in raced)])
+    told, reported = both[: len(raced)], [*begun[: len(used_first)], *followed[len(used_first) :], *both[len(raced) :]]
     assert set(outcomes(told)) <= {202, "package_used"}
     assert {one.body["accepted"] + one.body["duplicate"] for one in reported} == {calls}
-    refunded = {tag for tag, one in zip(packages.values(), told, strict=True) if one.status == 202}
-    assert used_before not in refunded
+    refunded = {*refunded_first, *(tag for tag, one in zip(raced, told, strict=True) if one.status == 202)}
     crowd.teller.move_to(crowd.next_morning())
     split = crowd.counted(account_id, day_of(today))
     shown = {one["package_id"]: one for one in crowd.teller.customer(account_id, "/packages")["items"]}
-    for package_id, tag in packages.items():
-        wanted = calls + (tag == used_before)
-        given = 0 if tag in refunded else wanted
-        assert (split[tag]["paid"], split[tag]["postpaid"]) == (given, wanted - given), tag
+    for tag, package_id in packages.items():
+        given = 0 if tag in refunded else calls
+        assert (split[tag]["paid"], split[tag]["postpaid"]) == (given, calls - given), tag
         assert shown[package_id]["used"] == given
         usage = crowd.teller.customer(account_id, f"/packages/{package_id}/usage")["items"]
         assert sum(one["calls"] for one in usage) == given
@@ -317,7 +326,7 @@ def test_settling_many_times_at_once(crowd: Crowd, round_: int) -> None:
     accounts, today = [crowd.account("1000.00") for _ in range(3)], crowd.now()
     for number, account_id in enumerate(accounts):
         crowd.teller.report(one_instant(account_id, today, CALL, "e", 100 * (number + 1)))
-    crowd.set_clock(crowd.next_morning())
+    set_clock(crowd.cloud, crowd.next_morning())
     buyer, writer = accounts[0], crowd.writer(accounts[0])
     asks = [Ask("POST", f"/v1/accounts/{buyer}/orders", writer, order(), f"k{n}") for n in range(4)]
     top_up = {"fund": "gift", "amount": "10.00"}
@@ -355,7 +364,7 @@ def test_arrears_payments_and_sweeps(crowd: Crowd, round_: int) -> None:
     for account_id in (paying, owing):
         crowd.teller.report(one_instant(account_id, today, CALL, "e", 100))
     morning = crowd.next_morning()
-    crowd.set_clock(morning)
+    set_clock(crowd.cloud, morning)
     top_up = {"fund": "cash", "amount": "5.00"}
     payments = [
         Ask("POST", f"/v1/accounts/{paying}/top-ups", crowd.operator, top_up, f"k{n}", crowd.random.random() * 0.05)
@@ -370,7 +379,7 @@ def test_arrears_payments_and_sweeps(crowd: Crowd, round_: int) -> None:
     assert crowd.teller.customer(owing, "")["arrears"]["since"] == morning
     crowd.settle_down()
     stop = after(morning, days=1)
-    crowd.set_clock(stop)
+    set_clock(crowd.cloud, stop)
     swept = crowd.run([SWEEP] * SWEEPS)
     assert [one for one in swept if one["failed"]] == []
     crowd.settle_down()
@@ -400,7 +409,7 @@ def test_refunds_that_several_sweeps_pay(crowd: Crowd, round_: int) -> None:
         bought = crowd.teller.buyer(account_id, "POST", "/orders", order(), f"k{number}")
         package_id = bought["packages"][0]["package_id"]
         crowd.teller.buyer(account_id, "POST", f"/packages/{package_id}/refund", {}, f"k{number}")
-    crowd.set_clock(after(crowd.now(), minutes=3))
+    set_clock(crowd.cloud, after(crowd.now(), minutes=3))
     swept = crowd.run([SWEEP] * SWEEPS)
     assert [one for one in swept if one["failed"]] == []
     crowd.settle_down()

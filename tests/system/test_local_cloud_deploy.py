@@ -7,9 +7,14 @@ the template has them is a matter of `tests/template`.
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import httpx
 import pytest
@@ -17,8 +22,75 @@ import pytest
 from local.cloud import LocalCloud
 from local.deploy import Stack, sam_deploy
 from local.emulator import Emulator
+from local.story import BATCH, Teller, one_instant, open_account
 
 ITEM = {"pk": {"S": "test"}, "sk": {"S": "kept"}, "n": {"N": "1"}}
+ACCOUNT = "acct-deploy"
+CALLS = 5
+"""Of a batch."""
+
+
+@dataclass
+class Producer:
+    """A gateway that reports calls without a pause, and sends again what was not answered 200. A context manager."""
+
+    cloud: LocalCloud
+    when: str
+    """Of all its calls."""
+    answers: Counter[int] = field(default_factory=Counter)
+    """By their status; 0 is none."""
+    reported: int = 0
+    """Calls that it sent, each of them once or more often."""
+    taken: int = 0
+    """Calls that an answer called accepted, or known."""
+    _over: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._thread = threading.Thread(target=self._report)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End, when the last batch is answered."""
+        self._over.set()
+        assert self._thread is not None
+        self._thread.join()
+
+    def wait_for(self, calls: int) -> None:
+        """Return when so many calls more are taken."""
+        wanted, deadline = self.taken + calls, time.monotonic() + 60
+        while self.taken < wanted:
+            assert time.monotonic() < deadline, self.answers
+            time.sleep(0.05)
+
+    def _report(self) -> None:
+        header = {"authorization": f"Bearer {self.cloud.token(None, 'usage:write')}", "content-type": BATCH}
+        batch = 0
+        with httpx.Client(base_url=self.cloud.url, timeout=60, headers=header) as http:
+            while not self._over.is_set():
+                events = one_instant(ACCOUNT, self.when, "api.id_card_verification", f"batch-{batch}", CALLS)
+                self.reported += CALLS
+                self._send(http, json.dumps(events).encode())
+                batch += 1
+
+    def _send(self, http: httpx.Client, body: bytes) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                answer = http.post("/v1/usage", content=body)
+            except httpx.TransportError:
+                self.answers[0] += 1
+                continue
+            self.answers[answer.status_code] += 1
+            if answer.status_code == httpx.codes.OK:
+                counts = answer.json()
+                self.taken += counts["accepted"] + counts["duplicate"]
+                return
+            time.sleep(0.05)
 
 
 class Deployed(NamedTuple):
@@ -200,20 +272,58 @@ def test_bus_and_buckets(deployed: Deployed) -> None:
     assert buckets <= deployed.found["buckets"]
 
 
-def test_another_parameter_replaces_nothing(deployed: Deployed) -> None:
-    """A deploy with a changed parameter reaches the functions; every table is the same one, with what is in it."""
-    cloud, resources = deployed.cloud, dict(deployed.cloud.resources)
-    dynamodb, functions = cloud.client("dynamodb"), cloud.client("lambda")
+class Changed(NamedTuple):
+    """The stack after a second deploy, with another parameter, and who reported calls all the while."""
+
+    resources: Mapping[str, str]
+    producer: Producer
+    during: int
+    """Calls that were taken while it was deployed."""
+
+
+@pytest.fixture(scope="module")
+def changed(deployed: Deployed) -> Changed:
+    """The stack with something in each table, deployed once more while calls are reported."""
+    cloud = deployed.cloud
     for name in deployed.found["tables"]:
-        dynamodb.put_item(TableName=resources[name], Item=ITEM)
-    changed = sam_deploy(cloud.emulator, LogLevel="DEBUG").resources
+        cloud.client("dynamodb").put_item(TableName=cloud.resources[name], Item=ITEM)
+    with Teller(cloud) as teller:
+        open_account(teller, ACCOUNT, "Reports while it is deployed", "100.00")
+    now = httpx.get(f"{cloud.url}/sandbox/clock", timeout=60).json()["now"]
+    with Producer(cloud, now) as producer:
+        producer.wait_for(CALLS)
+        before = producer.taken
+        stack = sam_deploy(cloud.emulator, LogLevel="DEBUG")
+        during = producer.taken - before
+        producer.wait_for(CALLS)
+    return Changed(stack.resources, producer, during)
+
+
+def test_another_parameter_replaces_nothing(deployed: Deployed, changed: Changed) -> None:
+    """A deploy with a changed parameter reaches the functions; every table is the same one, with what is in it."""
+    cloud, resources = deployed.cloud, deployed.cloud.resources
+    dynamodb, functions = cloud.client("dynamodb"), cloud.client("lambda")
     for name in [*deployed.found["tables"], *deployed.found["queues"]]:
-        assert changed[name] == resources[name]
+        assert changed.resources[name] == resources[name]
     for name, before in deployed.found["tables"].items():
         now = dynamodb.describe_table(TableName=resources[name])["Table"]
         assert now["TableId"] == before["TableId"]
         key = {part: ITEM[part] for part in ("pk", "sk")}
         assert dynamodb.get_item(TableName=resources[name], Key=key, ConsistentRead=True)["Item"] == ITEM
-    configured = functions.get_function_configuration(FunctionName=changed["CatalogFunction"])
+    configured = functions.get_function_configuration(FunctionName=changed.resources["CatalogFunction"])
     assert configured["Environment"]["Variables"]["LOG_LEVEL"] == "DEBUG"
     assert httpx.get(f"{cloud.url}/healthz", timeout=60).status_code == 200
+
+
+def test_no_call_is_lost_or_counted_twice_by_a_deploy(deployed: Deployed, changed: Changed) -> None:
+    """What is reported while a deploy replaces the functions is taken, never refused, and counted and billed once."""
+    cloud, producer = deployed.cloud, changed.producer
+    assert changed.during > CALLS
+    assert [status for status in producer.answers if 400 <= status < 500] == []
+    cloud.driver.drain()
+    with Teller(cloud) as teller:
+        days = teller.customer(ACCOUNT, "/usage")["items"]
+        lines = teller.customer(ACCOUNT, "/bills/preview")["items"]
+    assert producer.taken == producer.reported
+    assert [one["calls"] for one in days] == [producer.taken]
+    assert [one["raw_quantity"] for one in lines] == [producer.taken]

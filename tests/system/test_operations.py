@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ from local.story import Teller, one_instant, open_account
 from tools import reconcile
 from tools.ops import settling
 from tools.ops.__main__ import main
-from tools.ops.stack import MAPPING, Stack
+from tools.ops.redrive import ways
+from tools.ops.stack import MAPPING, QUEUE, Stack
 
 BEGIN, MORNING = "2025-03-01T08:30:00+08:00", "2025-03-02T09:00:00+08:00"
 WHEN, DAY = "2025-03-01T08:29:00+08:00", "2025-03-01"
@@ -156,6 +158,12 @@ def test_schedules_and_slips(operated: Operated, capsys: pytest.CaptureFixture[s
     assert "there is no account nobody" in capsys.readouterr().err
 
 
+def test_every_queue_of_dead_letters_knows_its_way(operated: Operated) -> None:
+    """Letters of each such queue of the deployed stack can be sent back, and those of no other."""
+    stack = Stack("zhangben", operated.cloud.emulator.url)
+    assert set(ways(stack)) == {name for name in stack.of_type(QUEUE) if "DeadLetter" in name}
+
+
 def test_positions_in_a_stream(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
     """Records at a position go to the function again; where the stream has forgotten them the letter stays."""
     operated.cloud.driver.drain()
@@ -182,10 +190,63 @@ def test_positions_in_a_stream(operated: Operated, capsys: pytest.CaptureFixture
     assert usage_shown(operated, "kept") == CALLS
 
 
+def test_a_position_among_the_notices(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
+    """Notices at a position of the ledger's stream are published again, and nobody gets one twice."""
+    operated.cloud.driver.drain()
+    before, sent = of_account(operated, "told"), operated.teller.messages()
+    arn, shard, records = operated.stream_of("LedgerTable")
+    own = [one["dynamodb"] for one in records if one["dynamodb"]["Keys"]["pk"]["S"] == keys.ledger("told")]
+    numbers = [one["SequenceNumber"] for one in own if one["Keys"]["sk"]["S"].startswith(keys.NOTICE_PREFIX)]
+    assert numbers
+    position = {
+        "shardId": shard,
+        "startSequenceNumber": numbers[0],
+        "endSequenceNumber": numbers[0],
+        "batchSize": 1,
+        "streamArn": arn,
+    }
+    operated.send("PublishDeadLetterQueue", {"DDBStreamBatchInfo": position})
+    assert operated.ops("redrive", queue="PublishDeadLetterQueue") == 0
+    operated.cloud.driver.drain()
+    assert "whose records go to PublishFunction again" in capsys.readouterr().out
+    assert len(of_account(operated, "told")) > len(before)
+    assert operated.teller.messages() == sent
+
+
+def test_usage_that_was_refused_is_counted(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
+    """Events of the queue whose account was not opened come back, once it is, and are counted and charged once."""
+    operated.send("UsageQueue", calls("newcomer"))
+    operated.cloud.driver.drain()
+    queue = {"queue": "UsageDeadLetterQueue"}
+    assert operated.ops("redrive", **queue, dry="") == 0
+    assert f"refused: unknown_account, {CALLS} events" in capsys.readouterr().out
+    assert operated.ops("redrive", **queue) == 0
+    operated.cloud.driver.drain()
+    assert operated.ops("redrive", **queue, dry="") == 0
+    assert f"refused: unknown_account, {CALLS} events" in capsys.readouterr().out, "too early: it is there again"
+    open_account(operated.teller, "newcomer", "Example", "100.00", "2025-01-01T00:00:00+08:00")
+    assert operated.ops("redrive", **queue) == 0
+    operated.cloud.driver.drain()
+    assert f"{queue['queue']}: 1 sent back, 0 stay, 0 are there now" in capsys.readouterr().out
+    assert operated.teller.report(calls("newcomer"))["duplicate"] == CALLS
+    assert operated.ops("settle", account="newcomer", day=DAY) == 0
+    assert operated.lines("newcomer") == [CALLS]
+
+
 def usage_shown(operated: Operated, account_id: str) -> int:
     """The calls of the day, as the live totals have them."""
     items = operated.teller.customer(account_id, "/usage", from_=DAY, to=DAY)["items"]
     return sum(one["calls"] for one in items)
+
+
+# Schedules
+
+
+@pytest.mark.parametrize("task", settling.TASKS)
+def test_what_a_schedule_does_is_done_now(operated: Operated, capsys: pytest.CaptureFixture[str], task: str) -> None:
+    """Every task of the schedules runs when the operator says so, and answers with its counts."""
+    assert operated.ops("run", task=task) == 0
+    assert re.search(rf"^{task}: \w+ \d+", capsys.readouterr().out, re.MULTILINE)
 
 
 # Money
@@ -307,13 +368,14 @@ def test_notices_are_published_again(operated: Operated, capsys: pytest.CaptureF
     """What an account was told is on the bus once more, and nobody gets it twice."""
     operated.cloud.driver.drain()
     before, sent = of_account(operated, "told"), operated.teller.messages()
-    assert before
+    notices = {one["detail"]["notice_id"] for one in before}
+    assert notices
     days = {"account": "told", "from_": DAY, "to": "2025-03-02"}
     assert operated.ops("republish", **days, dry="") == 0
     assert operated.ops("republish", **days) == 0
     operated.cloud.driver.drain()
-    assert f"{len(before)} notices are on the bus" in capsys.readouterr().out
-    assert len(of_account(operated, "told")) == 2 * len(before)
+    assert f"{len(notices)} notices are on the bus" in capsys.readouterr().out
+    assert len(of_account(operated, "told")) == len(before) + len(notices)
     assert operated.teller.messages() == sent
 
 

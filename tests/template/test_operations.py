@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -201,6 +204,93 @@ def test_mentioned_commands_of_aws_are_known(command: str) -> None:
     """Service, operation and the options that are named are those of the AWS API."""
     flags, known, _ = options_of(command)
     assert flags <= known
+
+
+def undefined(page: str) -> list[str]:
+    """The variables of the shell that a page's commands use, and nothing sets.
+
+    What the page's first block sets holds everywhere, for everybody begins there; else it is the same section that has
+    to set them before, for whoever is led to a section by an alarm reads no other.
+    """
+    first = page.find("```sh\n")
+    everywhere: set[str] = set()
+    missing: list[str] = []
+    here: set[str] = set()
+    for found in re.finditer(r"^#{1,3} [A-Z]|```sh\n(.*?)```|`((?:aws|make) [^`\n]+)`", page, re.DOTALL | re.MULTILINE):
+        if found[0].startswith("#"):
+            here = set()
+        for line in (found[1] or found[2] or "").splitlines():
+            missing += sorted(set(re.findall(r"\$\{?([A-Za-z_]\w*)", line)) - here - everywhere)
+            (everywhere if found.start() == first else here).update(_set_by(line))
+    return missing
+
+
+def _set_by(line: str) -> set[str]:
+    """The variables that a line of the shell sets for those after it."""
+    return set(re.findall(r"(?:^|\s)([A-Z_]+)=", line)) if re.match(r"(export )?[A-Z_]+=", line) else set()
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_commands_use_no_variable_that_nothing_sets(page: Path) -> None:
+    """Every `$NAME` of a command is set at the beginning of the page, or before it in its section."""
+    assert undefined(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "page, missing",
+    [
+        ("# A\n```sh\nexport ONE=1 TWO=2\necho $ONE $TWO\n```\n# B\n`aws $TWO`", []),
+        ("# A\n```sh\necho $ONE\nONE=1\n```\n# B\n`aws ${TWO}` and `$LATEST`", ["ONE", "TWO"]),
+        ("# A\n```sh\nONE=1\n```\n# B\n```sh\nTWO=2\n```\n# C\n```sh\necho $ONE $TWO\n```", ["TWO"]),
+    ],
+)
+def test_variables_that_nothing_sets_are_found(page: str, missing: list[str]) -> None:
+    """A variable that is set later, or in another section than the first, is missed."""
+    assert undefined(page) == missing
+
+
+def asked(command: str, folder: Path) -> list[list[str]]:
+    """What AWS is asked by a command that is typed after those of the page's first block, in words."""
+    begin = re.search(r"```sh\n(.*?)```", OPERATIONS, re.DOTALL)
+    assert begin is not None
+    for name in ("aws", "make"):
+        stand_in = folder / name
+        stand_in.write_text(f'#!/bin/sh\n[ {name} = make ] || printf "%s\\0" "$@" end >> "{folder}/asked"\n')
+        stand_in.chmod(0o755)
+    path = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    subprocess.run(["/bin/sh", "-euc", f"{begin[1]}\n{command}"], env=path, check=True, capture_output=True)
+    calls = (folder / "asked").read_text(encoding="utf-8").split("end\0")
+    return [call.split("\0")[:-1] for call in calls[:-1]]
+
+
+def test_errors_of_a_function_are_those_it_tells_and_those_it_cannot(tmp_path: Path) -> None:
+    """`errors` finds what a function logged, and the calls that ran out of time or memory, in the last three hours."""
+    told, reported = asked("errors ingest", tmp_path)
+    for words in (told, reported):
+        options = dict(zip(words[2::2], words[3::2], strict=True))
+        assert options["--log-group-name"] == "/zhangben/zhangben/ingest"
+        assert abs(time.time() - 3 * 3600 - int(options["--start-time"]) / 1000) < 60
+    assert '{ $.level = "ERROR" }' in told
+    assert '{ $.type = "platform.report" && $.record.status != "success" }' in reported
+
+
+def test_a_resource_is_found_by_its_name_in_the_template(tmp_path: Path) -> None:
+    """`physical` asks for the resource in the operator's stack."""
+    ((*_, stack, _, logical, _, query, _, _),) = asked("physical UsageTable", tmp_path)
+    assert (stack, logical, query) == ("zhangben", "UsageTable", "StackResourceDetail.PhysicalResourceId")
+
+
+def test_the_helpers_are_asked_for_what_there_is() -> None:
+    """Every log and every resource that the page's helpers are asked for is in the template."""
+    groups = {
+        group["LogGroupName"]["Fn::Sub"].rpartition("/")[2] for group in resources("AWS::Logs::LogGroup").values()
+    }
+    named = set(re.findall(r"(?:^|`)errors ([\w-]+)", OPERATIONS, re.MULTILINE))
+    assert len(named) > 10
+    assert sorted(named - groups) == []
+    kinds = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Lambda::EventSourceMapping")
+    known = {name for kind in kinds for name in resources(kind)}
+    assert sorted(set(re.findall(r"physical ([A-Z]\w+)", OPERATIONS)) - known) == []
 
 
 def test_commands_of_make_are_targets() -> None:

@@ -200,6 +200,27 @@ def test_alarms_on_our_own_metrics(
     assert f'"{metric}"' in (ROOT / "functions" / source).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "taken, calls, rings",
+    [(5, [], True), (5, [0], True), (5, [1], False), (0, [], False)],
+    ids=["taken and no call known", "taken and no call", "taken and called", "nothing taken"],
+)
+def test_usage_that_nobody_follows_is_heard_of(taken: int, calls: list[int], *, rings: bool) -> None:
+    """For a quarter of an hour usage is taken and rollup is not called, which has no age of a stream: an alarm."""
+    alarm = resources("AWS::CloudWatch::Alarm")["RollupStoppedAlarm"]
+    said, *metrics = alarm["Metrics"]
+    of = {one["Id"]: one["MetricStat"]["Metric"] for one in metrics}
+    assert (of["taken"]["Namespace"], of["taken"]["MetricName"]) == (OUR_METRICS, "AcceptedUsage")
+    assert (of["calls"]["MetricName"], of["calls"]["Dimensions"][0]["Value"]) == (
+        "Invocations",
+        {"Ref": "RollupFunction"},
+    )
+    assert {one["MetricStat"]["Period"] * alarm["DatapointsToAlarm"] for one in metrics} == {900}
+    expression = said["Expression"].replace(" AND ", " and ").replace("[calls, ", "[*calls, ")
+    names = {"IF": lambda so, one, other: one if so else other, "SUM": sum, "taken": taken, "calls": calls}
+    assert (eval(expression, names) > alarm["Threshold"]) is rings  # noqa: S307 - our own
+
+
 def test_alarms_tell_when_they_are_over() -> None:
     """Whoever was told of an alarm is told of its end too."""
     for name, alarm in resources("AWS::CloudWatch::Alarm").items():

@@ -17,7 +17,7 @@ from rating import money
 from rating.bill import Bill, BilledCharge, BilledLine, TransactionType
 from rating.billing import Line
 from rating.catalog import Catalog
-from rating.civil import ONE_SECOND, day_of, end_of, rfc3339, start_of
+from rating.civil import ONE_SECOND, end_of, rfc3339, start_of
 from rating.funds import Fund
 from rating.orders import package_name
 
@@ -80,11 +80,6 @@ class Row:
         if self.fee is not None and self.bill.transaction_type in _OF_USAGE:
             return self.fee.line.first_day, self.fee.line.last_day
         return self.bill.first_day, self.bill.last_day
-
-    @property
-    def charge_day(self) -> date:
-        """The day of the charge."""
-        return day_of(self.bill.charged_at)
 
 
 def resource_rows(bills: Iterable[Bill]) -> Iterator[Row]:

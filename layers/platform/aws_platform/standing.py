@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from aws_platform import live
 from aws_platform.due import DueDay, due_days
-from aws_platform.pending import Usage, cut_day, cycle_of, issued_before, not_billed, open_packages
+from aws_platform.pending import cut_day, issued_before, not_billed, open_packages, together
 from aws_platform.tasks import Run, in_turn
 from aws_platform.usage_counts import count_day
 from rating.allocation import Allocation, Package, Segment, Source, allocate, segments_of
-from rating.civil import first_day, last_day, month_of
-from rating.schedule import FAR_AHEAD, Cycle
+from rating.schedule import FAR_AHEAD
 from rating.wallet import first_served
 
 if TYPE_CHECKING:
@@ -125,7 +124,8 @@ class Reader:
         self, account: Account, day: date, packages: tuple[Package, ...], wanted: Callable[[str], bool]
     ) -> list[tuple[Segment, Mapping[str, int]]]:
         """What no bill holds of a day that is cut, of the wanted tags."""
-        before = issued_before(self.dynamodb, self.settings, account, _alone(account, day))
+        (usage,) = together(account, [DueDay(day)])
+        before = issued_before(self.dynamodb, self.settings, account, usage)
         segments = cut_day(account, day, packages, before)
         fresh = not_billed(segments, self._count(account, day, segments).segments, before)
         return [(segment, {tag: calls for tag, calls in counts.items() if wanted(tag)}) for segment, counts in fresh]
@@ -154,11 +154,3 @@ def unbilled(snapshot: Snapshot, totals: Calls) -> dict[date, dict[str, int]]:
         if new:
             fresh[day] = new
     return fresh
-
-
-def _alone(account: Account, day: date) -> Usage:
-    """The day's usage, with the days that are billed together with it."""
-    if cycle_of(account) is Cycle.DAILY:
-        return Usage([DueDay(day)], day, day)
-    month = month_of(day)
-    return Usage([DueDay(day)], first_day(month), last_day(month))

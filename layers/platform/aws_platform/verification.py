@@ -218,7 +218,10 @@ def _judge_one(ground: Ground, bill: Bill, before: Sequence[Bill], page: Page | 
 
 
 def _billed_with(account: Account, day: date) -> Usage:
-    """What is billed together with a day: the day alone, or its month."""
+    """What is billed together with a day: the day alone, or its month.
+
+    The periods of bills are judged by it, so it does not ask `pending.together`, by which the settlement groups days.
+    """
     if cycle_of(account) is Cycle.DAILY:
         return Usage([DueDay(day)], day, day)
     month = month_of(day)

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import scale, stage
-from bench.costing import Function, Recorded, Work, assumed, by_group, prices, total_usd, usd
+from bench import costs, scale, stage, works
+from bench.costing import Function, Recorded, Work, assumed, by_group, prices, quota, quota_note, total_usd, usd
 
 CPU_BOUND = Function("F", memory=512, invocations=10, cpu_ms=100.0)
 
 
-def test_the_document_says_what_is_computed() -> None:
-    """The tables of docs/scale.md are those of the recorded units and the prices; `python -m bench record` mends it."""
+@pytest.mark.parametrize("name", ["prices", "needs", "commands", "hot spots", "growth"])
+def test_the_document_says_what_is_computed(name: str) -> None:
+    """Each block of docs/scale.md is that of the recorded units and the prices; `python -m bench record` mends it."""
+    begin, end = scale.marks(name)
     text = scale.DOCUMENT.read_text(encoding="utf-8")
-    found = text.partition(scale.BEGIN)[2].partition(scale.END)[0]
-    assert found.strip() == scale.block(Recorded.load())
+    assert text.partition(begin)[2].partition(end)[0].strip() == scale.blocks(Recorded.load())[name]
+
+
+def test_the_document_has_no_other_blocks() -> None:
+    """What the document calls computed is computed, and compared above."""
+    text = scale.DOCUMENT.read_text(encoding="utf-8")
+    found = re.findall("<!-- computed: (.*) -->", text)
+    assert found == list(scale.blocks(Recorded.load()))
+
+
+def test_a_block_without_a_place_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document that has lost its marks is not left as it is without a word."""
+    document = tmp_path / "scale.md"
+    document.write_text("# Scale\n", encoding="utf-8")
+    monkeypatch.setattr(scale, "DOCUMENT", document)
+    with pytest.raises(ValueError, match="has no place for prices"):
+        scale.rewrite(Recorded.load())
+
+
+def test_the_template_is_as_it_was_looked_up() -> None:
+    """Alarms, workers and stages are those of today's template; `python -m bench record prices` looks again."""
+    recorded = Recorded.load()
+    assert {"stack": recorded.stack, "limits": recorded.limits} == costs.looked_up()
+
+
+def test_the_terminal_has_every_table() -> None:
+    """Each row of a table has a figure in its last column."""
+    recorded = Recorded.load()
+    assert len(scale.sections(recorded)) == sum(block.count("### ") for block in scale.blocks(recorded).values())
 
 
 def test_every_recorded_unit_has_a_price() -> None:
@@ -31,6 +62,31 @@ def test_prices_say_where_they_are_from() -> None:
     for price in prices()["prices"].values():
         assert price["page"].startswith("https://aws.amazon.com/")
         assert price["found"] in {"page", "memory"}
+
+
+def test_quotas_say_where_they_are_from() -> None:
+    """Each quota has a page of AWS, which the document links to where the number was read there."""
+    for name, found in prices()["quotas"].items():
+        assert found["page"].startswith("https://docs.aws.amazon.com/")
+        assert (found["page"] in quota_note(name)) == (found["found"] == "page")
+        assert f"{quota(name):,g}" in quota_note(name)
+
+
+@pytest.mark.parametrize("name", [works.FEW, works.ALL_TAGS, works.MONTH, works.CLOSED])
+def test_every_account_of_a_run_is_charged(name: str) -> None:
+    """What is priced as a settlement or as the end of a month has issued a bill for each account."""
+    work = Recorded.load().works[name]
+    assert work.function("SettlementFunction").calls["TransactWriteItems"] == work.per
+
+
+def test_units_are_those_of_tables_and_indexes() -> None:
+    """Units by table and global index add up to all that are priced."""
+    functions = [function for work in Recorded.load().works.values() for function in work.functions]
+    for one in functions:
+        assert sum(one.write_units.values()) == pytest.approx(one.units.get("write_units", 0))
+        assert sum(one.read_units.values()) == pytest.approx(one.units.get("read_units", 0))
+    bearers = {name for one in functions for name in (*one.write_units, *one.read_units)}
+    assert bearers == {"UsageTable", "UsageTable/DueIndex", "LiveTable", "LedgerTable", "LedgerTable/DueIndex"}
 
 
 def test_usd() -> None:

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from bench.capacity import Table
+from bench.capacity import Index, Table
 from bench.tap import Tap
 
 TABLE = Table("usage", ("pk", "sk"))
@@ -108,6 +108,28 @@ def test_reads(tap: Tap) -> None:
     client.batch_get_item(RequestItems={"usage": wanted})
     assert [call.read for call in tap.calls] == [3, 0.5, 3]
     assert tap.total().write == 0
+
+
+def test_who_bears_the_units(tap: Tap) -> None:
+    """A global index bears its own units and a local one those of its table; a condition that fails costs the table."""
+    by_due = Index("ByDue", ("due",), "KEYS_ONLY", local=False)
+    local = Index("ByUsage", ("pk", "due"), "ALL", local=True)
+    tap.tables = {"usage": Table("usage", ("pk", "sk"), (by_due, local))}
+    client = _client(tap)
+    tap.label = "settle"
+    item = {**_item(100), "due": {"S": "1"}}
+    client.put_item(TableName="usage", Item=item)
+    with pytest.raises(ClientError):
+        client.put_item(TableName="usage", Item=item, ConditionExpression="attribute_not_exists(pk)")
+    client.get_item(TableName="usage", Key=KEY)
+    assert tap.writes("settle") == {"usage": 3, "usage/ByDue": 1}
+    assert tap.reads("settle") == {"usage": 0.5}
+    assert tap.writes("another") == {}
+    assert [tap.tables["usage"].bearer(name) for name in ("ByDue", "ByUsage", None)] == [
+        "usage/ByDue",
+        "usage",
+        "usage",
+    ]
 
 
 def test_labels(tap: Tap) -> None:
