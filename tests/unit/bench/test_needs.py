@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench import needs, scale, works
+from bench import loads, needs, scale, works
 from bench.costing import Recorded, assumed
 
 
@@ -32,8 +32,8 @@ def _recorded(**settling: Any) -> Recorded:
 def test_every_kind_of_morning_is_timed() -> None:
     """The four hours are compared with the 1st as well, of daily accounts and of monthly ones."""
     rows = {row[0]: row for row in needs.mornings(Recorded.load()).rows}
-    assert {works.FEW, works.MONTH, works.CLOSED} == {name for run in needs.SETTLING for name in run.parts}
-    assert {run.name for run in needs.SETTLING} <= rows.keys()
+    assert {works.FEW, works.MONTH, works.CLOSED} == {name for run in loads.SETTLING for name in run.parts}
+    assert {run.name for run in loads.SETTLING} <= rows.keys()
 
 
 def test_a_run_with_warm_tables() -> None:
@@ -45,9 +45,9 @@ def test_a_run_with_warm_tables() -> None:
 def test_a_run_with_new_tables() -> None:
     """What a table or an index takes by itself decides, not the sum over all of them."""
     units = {"write_units": {"LedgerTable": 8, "UsageTable": 16}, "read_units": {"LedgerTable": 12}}
-    minutes = needs.DAILY.minutes_of_new_tables(_recorded(cpu_ms=12, **units))
+    minutes = loads.DAILY.minutes_of_new_tables(_recorded(cpu_ms=12, **units))
     assert minutes == pytest.approx(16 * 1e6 / 4_000 / 60)
-    reading = needs.DAILY.minutes_of_new_tables(_recorded(cpu_ms=12, read_units={"LedgerTable": 60}, write_units={}))
+    reading = loads.DAILY.minutes_of_new_tables(_recorded(cpu_ms=12, read_units={"LedgerTable": 60}, write_units={}))
     assert reading == pytest.approx(60 * 1e6 / 12_000 / 60)
 
 
@@ -71,8 +71,8 @@ def test_workers_of_all_queues_count() -> None:
     (row,) = [one for one in needs.quotas(_recorded(cpu_ms=12)).rows if one[0].startswith("Lambda")]
     assert "Settlement 10, Verification 10" in row[0]
     busy = [
-        load.busy_seconds(Recorded.load(), name) * needs.A_SECOND
-        for load in needs.LOADS
+        load.busy_seconds(Recorded.load(), name) * loads.A_SECOND
+        for load in loads.LOADS
         for name in ("IngestFunction", "RollupFunction")
     ]
     assert [row[2], row[3].strip("*")] == [f"{sum(busy[:2]) + 20:,.0f}", f"{sum(busy[2:]) + 20:,.0f}"]
@@ -88,8 +88,8 @@ def test_the_planner_waits_side_by_side() -> None:
 def test_accounts_that_a_process_does_not_know() -> None:
     """A process has not kept the next one of a million accounts: what it reads of it is wanted and priced."""
     recorded = Recorded.load()
-    for load in needs.LOADS:
+    for load in loads.LOADS:
         counted = sum(recorded.works[name].units()["read_units"] * share for name, share in load.shares.items())
         assert load.a_call(recorded)["read_units"] == pytest.approx(counted + 2 * load.unknown)
         assert sum(load.by_bearer(recorded, "read").values()) == pytest.approx(load.a_call(recorded)["read_units"])
-    assert [load.unknown for load in needs.LOADS] == [load.shares[works.EACH_OTHER] for load in needs.LOADS]
+    assert [load.unknown for load in loads.LOADS] == [load.shares[works.EACH_OTHER] for load in loads.LOADS]
