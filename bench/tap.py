@@ -7,12 +7,13 @@ emulator counts every query as one unit, and an error carries no figures, althou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from bench.capacity import Item, Table, item_bytes, read_units
+from bench.costing import added
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -119,11 +120,11 @@ class Tap:
 
     def writes(self, label: str) -> dict[str, float]:
         """Write units of a label by table and global index."""
-        return _summed(call.writes for call in self.calls if call.label == label)
+        return added(call.writes for call in self.calls if call.label == label)
 
     def reads(self, label: str) -> dict[str, float]:
         """Read units of a label by table and global index."""
-        return _summed(call.reads for call in self.calls if call.label == label)
+        return added(call.reads for call in self.calls if call.label == label)
 
     def operations(self, label: str | None = None) -> Counter[str]:
         """How many calls of each operation."""
@@ -191,7 +192,7 @@ class Tap:
     def _charge(self, operation: str, changes: list[_Change], *, failed: bool) -> dict[str, float]:
         transaction = operation == "TransactWriteItems"
         if failed:
-            return _summed(
+            return added(
                 {one.table.name: one.table.failed_write(one.before, one.wanted, transaction=transaction)}
                 for one in changes
             )
@@ -203,7 +204,7 @@ class Tap:
                 self._images[one.table.name, *one.table.key_of(one.key)] = after
                 if after is not None and not one.check:
                     self.written.append((one.table.name, after))
-        return _summed(units)
+        return added(units)
 
     def _read(self, operation: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) -> dict[str, float]:
         """Read units of an answer with whole items."""
@@ -222,14 +223,6 @@ class Tap:
             }
         message = f"no cost is known for {operation}"
         raise ValueError(message)
-
-
-def _summed(several: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for units in several:
-        for bearer, amount in units.items():
-            total[bearer] = total.get(bearer, 0) + amount
-    return total
 
 
 def _batch_read(keys: int, found: Sequence[Item], consistent: bool) -> float:  # noqa: FBT001 - as the request has it
