@@ -120,8 +120,10 @@ def measure() -> list[Section]:
 def record(what: str = "all") -> None:
     """Keep what is measured now, and have docs/scale.md say what it comes to. The functions log to standard output.
 
-    Or count only the units again, or keep what was measured, and only look at the template and the prices again.
+    Or count only the `units` again, or keep what was measured, and only look at the template and the `prices` again.
     """
+    if what not in ("all", "units", "prices"):
+        sys.exit(f"nothing is recorded of {what}: all, units or prices")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     match what:
         case "units":

@@ -32,6 +32,7 @@ from tools.ops.stack import MAPPING, QUEUE, Stack
 BEGIN, MORNING = "2025-03-01T08:30:00+08:00", "2025-03-02T09:00:00+08:00"
 WHEN, DAY = "2025-03-01T08:29:00+08:00", "2025-03-01"
 INTERFACE, TAG = "api.phone_2e", "phone_two_factor"
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 OTHER_TAG, GIFTS = "plus_authority_app", "/v1/accounts/kept/packages"
 CALLS = 3
 ACCOUNTS = ("kept", "late", "replayed", "restored", "ruined", "told")
@@ -315,31 +316,64 @@ def test_what_has_changed_since_stays(operated: Operated, capsys: pytest.Capture
     assert operated.items("LedgerTable", keys.ledger("kept")) == before
 
 
-def test_lost_usage_is_put_back(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
-    """Usage goes back into a paused stack only; when it goes on, nothing is charged twice and nothing is missing."""
-    day = date.fromisoformat(DAY)
-    operated.lose("UsageTable", keys.usage_day("restored", day))
+def test_the_page_brings_an_account_back(operated: Operated, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page's commands, in its order, mend an account that both tables lost; nothing is missing, nothing twice."""
+    right = operated.teller.customer("restored", "")["balance"]
+    assert follow(operated, "put-back", {"table": "usage", "restored": "any"}) == 2, "it is not paused"
+    operated.lose("LedgerTable", keys.ledger("restored"))
+    operated.lose("UsageTable", keys.usage_day("restored", date.fromisoformat(DAY)))
     operated.lose("UsageTable", keys.usage_account("restored"))
-    copy = {"table": "usage", "restored": operated.copies["usage"], "account": "restored"}
-    assert operated.ops("put-back", **copy) == 2
-    assert operated.ops("pause") == 0
+    found = set()
     try:
-        assert operated.ops("status") == 0
-        assert operated.ops("put-back", **copy) == 0
-        assert operated.ops("resume", hold="nothing") == 2
-        assert operated.ops("resume", hold="SettlementFunctionQueue") == 0
-        assert operated.ops("status") == 0
-    finally:
-        assert operated.ops("resume") == 0
+        for command, options in the_page("A table as it was"):
+            if follow(operated, command, options):
+                found.add(command)
+            if command == "pause":
+                assert operated.ops("resume", hold="nothing") == 2
+            if command == "pause" or "hold" in options:
+                assert operated.ops("status") == 0
+    except BaseException:
+        operated.ops("resume")
+        raise
     told = capsys.readouterr().out
+    assert found == {"compare"}, told
     assert "PAUSED" in told
     assert told.count("CONSUMER OFF") == len(Stack("zhangben", operated.cloud.emulator.url).of_type(MAPPING)) + 1
     assert told.count("SettlementFunctionQueue: Disabled") == 2
+    assert told.count("1 account 1 journal-pages 1 requests") == 3, "compared, put back dry, put back"
     assert "lost: 1 buckets 1 days 1 names" in told
+    assert f"0 accepted, {CALLS} duplicate" in told
     assert operated.teller.report(calls("restored"))["duplicate"] == CALLS
-    assert operated.ops("settle", account="restored") == 0
     assert operated.lines("restored") == [CALLS]
-    assert operated.ops("verify", account="restored", day=DAY) == 0
+    assert operated.teller.customer("restored", "")["balance"] == right
+
+
+def the_page(title: str) -> list[tuple[str, dict[str, str]]]:
+    """The commands of a section's first block, each with its options."""
+    section = OPERATIONS.partition(f"## {title}\n")[2]
+    block = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[0]
+    found = []
+    for line in block.splitlines():
+        _, target, *given = line.split()
+        pairs = (one.split("=") for one in given)
+        options = {name.lower(): "" if name == "DRY" else value for name, value in pairs}
+        found.append((target.removeprefix("ops-"), options))
+    return found
+
+
+def follow(operated: Operated, command: str, options: Mapping[str, str]) -> int:
+    """Run a command of the page for the one account, with the copies that there are; its exit code."""
+    if command == "reconcile":
+        return reconcile.main(["--account", "restored", "--endpoint", operated.cloud.emulator.url])
+    named = dict(options)
+    if "restored" in named:
+        named["restored"] = operated.copies[named["table"]]
+    if "at" in named:
+        named["at"] = "latest"
+    code = operated.ops(command, account="restored", **named)
+    if command == "settle-all":
+        operated.cloud.driver.drain()
+    return code
 
 
 # The archive, and people

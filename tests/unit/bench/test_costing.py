@@ -44,6 +44,12 @@ def test_the_template_is_as_it_was_looked_up() -> None:
     assert {"stack": recorded.stack, "limits": recorded.limits} == costs.looked_up()
 
 
+def test_what_is_recorded_is_named() -> None:
+    """A word that names nothing to record is said to be none, instead of measuring everything for an hour."""
+    with pytest.raises(SystemExit, match="unit: all, units or prices"):
+        costs.record("unit")
+
+
 def test_the_terminal_has_every_table() -> None:
     """Each row of a table has a figure in its last column."""
     recorded = Recorded.load()
