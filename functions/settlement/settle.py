@@ -41,6 +41,7 @@ from rating.civil import business_instant, day_of, month_of
 from rating.funds import owed, settle
 from rating.schedule import begun_run_day
 from rating.vouchers import choose
+from settlement.late_marks import leave_mark, put_off, remove_mark
 from settlement.messages import WARN
 from settlement.warning import warn
 
@@ -124,6 +125,8 @@ class Worker:
     def _settle(self, due: Due, now: datetime, issued: list[Bill]) -> Seen:
         """Settle what is due, and add to what was issued."""
         snapshot, known = due.snapshot, dict[date, Sequence[Bill]]()
+        for day in due.later:
+            put_off(self.dynamodb, self.settings.usage_table, snapshot.account.account_id, day)
         for usage in together(snapshot.account, due.days):
             snapshot, before, bills_now = self._settle_usage(snapshot, usage, now)
             issued += bills_now
@@ -257,13 +260,17 @@ class Worker:
     def _tidy(self, account: Account, pending: Pending, now: datetime) -> None:
         """Keep the counted totals for views, then remove the late marks that nobody has raised since.
 
-        A young mark stays for the next pass: what it was written with may not have been visible to the count. So does
+        A young mark is left for the next pass: what it was written with may not have been visible to the count. So is
         that of a day whose totals could not be kept, which would show an older count for good.
         """
         kept = {day for day, count in pending.counts.items() if self._keep_day(account, day, count)}
         for due in pending.usage.days:
-            if due.day in kept and due.raised is not None and due.raised_before(now - YOUNG_MARK):
-                self._remove_mark(account, due.day, due.raised)
+            if due.raised is None:
+                continue
+            mark = (self.dynamodb, self.settings.usage_table, account.account_id, due.day, due.raised)
+            done = due.day in kept and due.raised_before(now - YOUNG_MARK)
+            if not (done and remove_mark(*mark)):
+                leave_mark(*mark)
 
     def _keep_day(self, account: Account, day: date, count: DayCount) -> bool:
         """Keep a day's totals, if it can be done: they are a view only, and no run may fail for it."""
@@ -275,19 +282,6 @@ class Worker:
             logger.exception("day totals not kept", account_id=account.account_id, day=day.isoformat())
             return False
         return True
-
-    def _remove_mark(self, account: Account, day: date, raised: str) -> None:
-        """Remove a late mark, unless usage has arrived since it was read: that is for the next run."""
-        with failures.UnlessOvertaken():
-            self.dynamodb.delete_item(
-                TableName=self.settings.usage_table,
-                Key={
-                    "pk": {"S": keys.usage_account(account.account_id)},
-                    "sk": {"S": keys.late_mark(day)},
-                },
-                ConditionExpression="attribute_not_exists(pk) OR raised = :raised",
-                ExpressionAttributeValues={":raised": {"S": raised}},
-            )
 
     def _close_month(self, account: Account, month: DueMonth, now: datetime) -> tuple[Account, Bill]:
         """Issue the precision row of a month of charges that is over (D15)."""

@@ -238,6 +238,22 @@ def test_usage_of_the_35th_day_is_still_charged(metered: Product) -> None:
     assert (row["usage_day"], row["charged_at"]) == ("2025-01-25", "2025-03-02T08:00:00+08:00")
 
 
+def test_usage_that_comes_after_the_run_waits_for_the_next(metered: Product) -> None:
+    """The second pass of a morning finishes what the first one left, and takes nothing that came after 08:00 (D4)."""
+    metered.report(events("acct-1", 5, NOW))
+    metered.now = at("2025-03-02T07:59:30+08:00")
+    metered.report(events("acct-1", 4, NOW, prefix="in the minute of the run"))
+    metered.move("2025-03-02T09:00:00+08:00")
+    first = charges(metered)
+    metered.report(events("acct-1", 3, NOW, prefix="after it"))
+    metered.now = at("2025-03-02T10:00:00+08:00")
+    metered.run()
+    assert charges(metered) == first
+    assert metered.invoke("PlannerFunction", {"task": "check"}) == {"unsettled": 0}
+    metered.move("2025-03-03T08:00:00+08:00")
+    assert [when for when, _ in charges(metered)] == ["2025-03-02T08:00:00+08:00", "2025-03-03T08:00:00+08:00"]
+
+
 def test_late_usage_that_is_not_charged_makes_no_bill(metered: Product) -> None:
     """Free results of a settled day change the statistics alone."""
     metered.report(events("acct-1", 10, NOW))

@@ -6,9 +6,11 @@ import random
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from aws_platform import live
 from tests.adapters.steps import A, at, balance, charges, details, post_usage, resources, rows, tables, total
 from tests.support.product import Product, Reply, event, events
 
@@ -139,6 +141,27 @@ def test_late_usage_of_a_closed_month_waits_for_the_next_first(monthly: Product)
     assert charges(monthly)[1:] == [("2025-05-01T08:00:00+08:00", "-2.00")]
     assert details(monthly)[: len(issued)] == issued
     assert quantities(monthly, "2025-03") == [(10, "0.40", "4.00000000"), (5, "0.40", "2.00000000")]
+
+
+def test_what_a_run_leaves_is_no_reason_to_charge_early(monthly: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a run could not finish with a day, later usage of that day still waits for the next 1st (D4)."""
+    use(monthly, 10, "2025-03-31", "a", **CARD)
+    leap(monthly, "2025-04-01T08:00:00+08:00")
+    use(monthly, 5, "2025-03-31", "late", **CARD)
+    with monkeypatch.context() as broken:
+        broken.setattr(live, "put_day", mock.Mock(side_effect=RuntimeError("no totals today")))
+        leap(monthly, "2025-05-01T08:00:00+08:00")
+    known = charges(monthly)
+    assert known[1:] == [("2025-05-01T08:00:00+08:00", "-2.00")]
+    monthly.now = at("2025-05-01T09:59:59+08:00")
+    use(monthly, 3, "2025-03-31", "later", **CARD)
+    for now in ("2025-05-01T10:00:00+08:00", "2025-05-02T08:00:00+08:00"):
+        monthly.now = at(now)
+        monthly.run()
+        assert charges(monthly) == known
+        assert monthly.invoke("PlannerFunction", {"task": "check"}) == {"unsettled": 0}
+    leap(monthly, "2025-06-01T08:00:00+08:00")
+    assert charges(monthly) == [*known, ("2025-06-01T08:00:00+08:00", "-1.20")]
 
 
 def test_late_usage_that_reaches_a_step_credits_the_difference(monthly: Product) -> None:

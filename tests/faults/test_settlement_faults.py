@@ -403,11 +403,12 @@ def test_closing_a_month(cloud: Cloud) -> None:
 def test_a_mark_that_is_removed_unconditionally_is_caught(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """A settlement that removes a mark without looking forgets what arrived after it counted."""
 
-    def remove(worker: settle.Worker, account: Any, day: Any, _: str) -> None:
-        key = {"pk": {"S": f"{account.account_id}#days"}, "sk": {"S": f"L#{day.isoformat()}"}}
-        worker.dynamodb.delete_item(TableName="usage", Key=key)
+    def remove(dynamodb: Any, table: str, account_id: str, day: Any, _: str) -> bool:
+        key = {"pk": {"S": f"{account_id}#days"}, "sk": {"S": f"L#{day.isoformat()}"}}
+        dynamodb.delete_item(TableName=table, Key=key)
+        return True
 
-    monkeypatch.setattr(settle.Worker, "_remove_mark", remove)
+    monkeypatch.setattr(settle, "remove_mark", remove)
     with pytest.raises(FaultFound, match="billed"):
         test_late_usage_at_every_call_of_a_settlement(cloud, first=False)
 

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from functools import partial
 from random import Random
@@ -334,11 +334,11 @@ def caught(shop: Cloud, diary: Diary, what: str) -> None:
 def test_marks_that_are_not_looked_at_are_caught(shop: Cloud, diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where runs do not look at late marks some history leaves usage unbilled."""
 
-    def only_days(item: Json, run_day: date) -> bool:
-        return not item["sk"]["S"].startswith("L#") and is_due(item, run_day)
+    def only_days(*given: Any) -> list[Any]:
+        return [item for item in waiting(*given) if not item["sk"]["S"].startswith("L#")]
 
-    is_due = due._is_due
-    monkeypatch.setattr(due, "_is_due", only_days)
+    waiting = due._waiting
+    monkeypatch.setattr(due, "_waiting", only_days)
     caught(shop, diary, "billed")
 
 

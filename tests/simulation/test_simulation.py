@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ OURS = ("rating", "aws_platform", *(path.name for path in (ROOT / "functions").i
 FEW_STEPS = 9
 SHRINKING_SECONDS = 60.0
 
-_is_due = due._is_due
+_waiting = due._waiting
 _rank: Callable[[Package], tuple[Any, ...]] = vars(Package)["rank"].fget
 
 
@@ -103,9 +102,9 @@ def caught(first: int) -> tuple[Plan, Found]:
     raise AssertionError(message)
 
 
-def without_late_marks(item: Any, run_day: date) -> bool:
-    """As `due._is_due`, but blind for late marks."""
-    return not item["sk"]["S"].startswith("L#") and _is_due(item, run_day)
+def without_late_marks(*given: Any) -> list[Any]:
+    """As `due._waiting`, but blind for late marks."""
+    return [item for item in _waiting(*given) if not item["sk"]["S"].startswith("L#")]
 
 
 def paid_first(package: Package) -> tuple[Any, ...]:
@@ -127,7 +126,7 @@ def test_a_wrong_order_of_use_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 SHRINKING: dict[str, tuple[object, str, Any, int, str]] = {
     "rounding": (money, "round_to_fen", rounded_down, 5, "Report(at=at("),
-    "late marks": (due, "_is_due", without_late_marks, 19, "Run(at=at("),
+    "late marks": (due, "_waiting", without_late_marks, 19, "Run(at=at("),
 }
 """What is broken, and how; the first seed that is tried, and a step that it takes."""
 

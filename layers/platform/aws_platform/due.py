@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from aws_platform import keys
 from aws_platform.accounts import account_from_item
 from aws_platform.ledger import query_all, through
+from aws_platform.pending import cycle_of
 from aws_platform.snapshot import Snapshot, is_part, snapshot_of
+from rating.schedule import late_run_day
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,10 +31,12 @@ class DueDay:
     day: date
     raised: str | None = None
     """The token on its late mark as it was before anything was counted."""
+    put_off_to: date | None = None
+    """The day of the run for which the mark's entry in the due-index is to wait from now on, if that is another one."""
 
     def raised_before(self, instant: datetime) -> bool:
         """Whether the mark was last raised before the instant."""
-        return self.raised is not None and datetime.fromisoformat(self.raised.partition("#")[0]) < instant
+        return self.raised is not None and raised_at(self.raised) < instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +80,19 @@ def read_due(
             account = account_from_item(item)
         elif is_part(sort_key):
             parts.append(item)
-        elif sort_key.startswith(keys.MONTH_PREFIX) and _waits(item) and _is_due(item, run_day):
+        elif sort_key.startswith(keys.MONTH_PREFIX) and _waits(item) and _entered(item) <= run_day:
             months.append(_due_month(item))
     if account is None:
         return None
     waiting = _waiting(dynamodb, usage_table, account)
-    days = _days(item for item in waiting if _is_due(item, run_day))
-    later = _days(item for item in waiting if not _is_due(item, run_day))
+    days = _days(account, (item for item in waiting if _due_on(account, item) <= run_day))
+    later = _days(account, (item for item in waiting if _due_on(account, item) > run_day))
     return Due(snapshot_of(account, parts), days, months, later)
 
 
 def due_days(dynamodb: DynamoDBClient, table: str, account: Account, run_day: date) -> list[DueDay]:
     """The usage days that the run of `run_day` and the runs before it have to look at, ascending."""
-    return _days(item for item in _waiting(dynamodb, table, account) if _is_due(item, run_day))
+    return _days(account, (item for item in _waiting(dynamodb, table, account) if _due_on(account, item) <= run_day))
 
 
 def _waiting(dynamodb: DynamoDBClient, table: str, account: Account) -> list[Mapping[str, Any]]:
@@ -108,25 +112,46 @@ def _waiting(dynamodb: DynamoDBClient, table: str, account: Account) -> list[Map
     return [item for item in found if _waits(item)]
 
 
-def _days(items: Iterable[Mapping[str, Any]]) -> list[DueDay]:
+def _days(account: Account, items: Iterable[Mapping[str, Any]]) -> list[DueDay]:
     """The days of items, ascending, with their late marks."""
     days: dict[date, DueDay] = {}
     for item in items:
-        sort_key = item["sk"]["S"]
-        day = date.fromisoformat(sort_key[len(keys.DAY_PREFIX) :])
+        day = _day_of_item(item)
         due = days.setdefault(day, DueDay(day))
-        if sort_key.startswith(keys.LATE_PREFIX):
+        if item["sk"]["S"].startswith(keys.LATE_PREFIX):
             due.raised = item["raised"]["S"]
+            due_on = _due_on(account, item)
+            due.put_off_to = due_on if due_on != _entered(item) else None
     return [days[day] for day in sorted(days)]
+
+
+def _due_on(account: Account, item: Mapping[str, Any]) -> date:
+    """The day of the run that a day item or late mark waits for.
+
+    A mark that a run has left, and that was raised since, waits for what its entry in the due-index does not say: what
+    the run has counted is on a bill, and what has come since is for the next one (D4).
+    """
+    if "left" not in item or item["left"] == item["raised"]:
+        return _entered(item)
+    return late_run_day(cycle_of(account), _day_of_item(item), raised_at(item["raised"]["S"]))
+
+
+def raised_at(token: str) -> datetime:
+    """When a late mark was raised."""
+    return datetime.fromisoformat(token.partition("#")[0])
+
+
+def _day_of_item(item: Mapping[str, Any]) -> date:
+    return date.fromisoformat(item["sk"]["S"][len(keys.DAY_PREFIX) :])
 
 
 def _waits(item: Mapping[str, Any]) -> bool:
     return "due_pk" in item and item["due_pk"]["S"].startswith(keys.DUE_PREFIX)
 
 
-def _is_due(item: Mapping[str, Any], run_day: date) -> bool:
-    """Whether an item that waits for a run is for this one or one before it."""
-    return date.fromisoformat(item["due_sk"]["S"][:10]) <= run_day
+def _entered(item: Mapping[str, Any]) -> date:
+    """The day of the run for which an item is in the due-index."""
+    return date.fromisoformat(item["due_sk"]["S"][:10])
 
 
 def _due_month(item: Mapping[str, Any]) -> DueMonth:
