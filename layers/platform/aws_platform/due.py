@@ -36,7 +36,7 @@ class DueDay:
 
     def raised_before(self, instant: datetime) -> bool:
         """Whether the mark was last raised before the instant."""
-        return self.raised is not None and raised_at(self.raised) < instant
+        return self.raised is not None and _raised_at(self.raised) < instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +133,10 @@ def _due_on(account: Account, item: Mapping[str, Any]) -> date:
     """
     if "left" not in item or item["left"] == item["raised"]:
         return _entered(item)
-    return late_run_day(cycle_of(account), _day_of_item(item), raised_at(item["raised"]["S"]))
+    return late_run_day(cycle_of(account), _day_of_item(item), _raised_at(item["raised"]["S"]))
 
 
-def raised_at(token: str) -> datetime:
+def _raised_at(token: str) -> datetime:
     """When a late mark was raised."""
     return datetime.fromisoformat(token.partition("#")[0])
 
