@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
+import pytest
+
+from aws_platform import live
 from tests.adapters.steps import NOW, A, at, balance, charges, details, resources, tables, total
 from tests.support.product import Product, event, events
 
@@ -250,6 +254,27 @@ def test_usage_that_comes_after_the_run_waits_for_the_next(metered: Product) -> 
     metered.run()
     assert charges(metered) == first
     assert metered.invoke("PlannerFunction", {"task": "check"}) == {"unsettled": 0}
+    metered.move("2025-03-03T08:00:00+08:00")
+    assert [when for when, _ in charges(metered)] == ["2025-03-02T08:00:00+08:00", "2025-03-03T08:00:00+08:00"]
+
+
+def test_usage_that_comes_during_the_run_waits_for_the_next(metered: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is reported while the run is at work, after it has counted the day, is charged by the next one (D4)."""
+
+    def overtaken(*given: Any) -> None:
+        monkeypatch.setattr(live, "put_day", put_day)
+        metered.report(events("acct-1", 3, NOW, prefix="during it"))
+        put_day(*given)
+
+    put_day = live.put_day
+    metered.now = at("2025-03-02T07:56:00+08:00")
+    metered.report(events("acct-1", 4, NOW, prefix="late"))
+    monkeypatch.setattr(live, "put_day", overtaken)
+    metered.move("2025-03-02T09:00:00+08:00")
+    first = charges(metered)
+    metered.now = at("2025-03-02T10:00:00+08:00")
+    metered.run()
+    assert charges(metered) == first
     metered.move("2025-03-03T08:00:00+08:00")
     assert [when for when, _ in charges(metered)] == ["2025-03-02T08:00:00+08:00", "2025-03-03T08:00:00+08:00"]
 

@@ -40,7 +40,19 @@ from tests.faults.properties import (
     check_settled,
     check_told,
 )
-from tests.faults.support import FIVE, FOUR, SETTLEMENT, USAGE, Cloud, Fact, Json, Torn, TryAgain, at
+from tests.faults.support import (
+    FIVE,
+    FOUR,
+    SETTLEMENT,
+    USAGE,
+    Cloud,
+    Fact,
+    Json,
+    Torn,
+    TryAgain,
+    at,
+    without_late_marks,
+)
 from tests.faults.verifying import check_verified
 from tests.support.product import Reply, event
 
@@ -333,12 +345,7 @@ def caught(shop: Cloud, diary: Diary, what: str) -> None:
 
 def test_marks_that_are_not_looked_at_are_caught(shop: Cloud, diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where runs do not look at late marks some history leaves usage unbilled."""
-
-    def only_days(*given: Any) -> list[Any]:
-        return [item for item in waiting(*given) if not item["sk"]["S"].startswith("L#")]
-
-    waiting = due._waiting
-    monkeypatch.setattr(due, "_waiting", only_days)
+    monkeypatch.setattr(due, "_waiting", without_late_marks)
     caught(shop, diary, "billed")
 
 

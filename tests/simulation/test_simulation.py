@@ -15,6 +15,7 @@ import pytest
 from aws_platform import due
 from rating import money
 from rating.allocation import Package, Source
+from tests.faults.support import without_late_marks
 from tests.simulation import steps
 from tests.simulation.callers import DAY
 from tests.simulation.found import FOUND
@@ -33,7 +34,6 @@ OURS = ("rating", "aws_platform", *(path.name for path in (ROOT / "functions").i
 FEW_STEPS = 9
 SHRINKING_SECONDS = 60.0
 
-_waiting = due._waiting
 _rank: Callable[[Package], tuple[Any, ...]] = vars(Package)["rank"].fget
 
 
@@ -100,11 +100,6 @@ def caught(first: int) -> tuple[Plan, Found]:
             return made, found
     message = "no seed has found anything"
     raise AssertionError(message)
-
-
-def without_late_marks(*given: Any) -> list[Any]:
-    """As `due._waiting`, but blind for late marks."""
-    return [item for item in _waiting(*given) if not item["sk"]["S"].startswith("L#")]
 
 
 def paid_first(package: Package) -> tuple[Any, ...]:
