@@ -144,11 +144,11 @@ test: setup  ## every check that must pass before a change lands
 	@$(MAKE) --jobs=2 --output-sync=target lint-code lint-template build
 	@$(MAKE) --jobs=2 --output-sync=target test-side-by-side test-in-turn
 
-# The second of these waits for processes of its own most of the time, so both run at once. What the tests of a file share
-# is made once, for they run in one process.
+# The second of these waits for processes of its own most of the time, so both run at once; the first yields to it, so that
+# neither ends long after the other. What the tests of a file share is made once, for they run in one process.
 .PHONY: test-side-by-side
 test-side-by-side: setup
-	$(if $(PARALLEL_TESTS),$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope $(PARALLEL_TESTS))
+	$(if $(PARALLEL_TESTS),nice -n 5 $(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope $(PARALLEL_TESTS))
 
 .PHONY: test-in-turn
 test-in-turn: build
