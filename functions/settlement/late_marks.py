@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from aws_platform import failures, keys
 
 if TYPE_CHECKING:
@@ -18,18 +16,15 @@ if TYPE_CHECKING:
 
 def remove_mark(dynamodb: DynamoDBClient, table: str, account_id: str, day: date, raised: str) -> bool:
     """Remove a late mark; False where usage has arrived since it was read as `raised`: that is for another run."""
-    try:
+    with failures.UnlessOvertaken():
         dynamodb.delete_item(
             TableName=table,
             Key=_key(account_id, day),
             ConditionExpression="attribute_not_exists(pk) OR raised = :raised",
             ExpressionAttributeValues={":raised": {"S": raised}},
         )
-    except ClientError as error:
-        if not failures.is_condition_failure(error):
-            raise
-        return False
-    return True
+        return True
+    return False
 
 
 def leave_mark(dynamodb: DynamoDBClient, table: str, account_id: str, day: date, raised: str) -> None:
